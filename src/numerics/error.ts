@@ -1,0 +1,63 @@
+/** Sums of a weight's quantization error, one entry per row, so that neither chunks nor threads change a total. */
+export interface ErrorSums {
+  /** [rows], sum of (w - ŵ)^2 */
+  readonly squaredError: Float64Array;
+  /** [rows], sum of w^2 */
+  readonly squares: Float64Array;
+  /** [rows], largest |w - ŵ| */
+  readonly maxError: Float64Array;
+}
+
+export interface QuantizationError {
+  /** Sum of (w - ŵ)^2 over sum of w^2; 0 when nothing changed. */
+  relMSE: number;
+  /** Signal to quantization noise ratio in dB, -10 log10(relMSE); null when nothing changed (it would be infinite). */
+  sqnr: number | null;
+  /** Sum of (w - ŵ)^2. */
+  squaredError: number;
+  /** Largest |w - ŵ|. */
+  maxError: number;
+}
+
+/** Sums over `rows` rows of which none has been seen. */
+export function emptyError(rows: number): ErrorSums {
+  return { squaredError: new Float64Array(rows), squares: new Float64Array(rows), maxError: new Float64Array(rows) };
+}
+
+/** Enters the whole rows fromRow, fromRow + 1, ... of w and its dequantized twin ŵ, summed in float64. Chunks may come in any order, each row once. */
+export function accumulateError(
+  w: Float32Array,
+  wHat: Float32Array,
+  fromRow: number,
+  columns: number,
+  into: ErrorSums,
+): void {
+  for (let at = 0, row = fromRow; at < w.length; at += columns, row++) {
+    let squaredError = 0;
+    let squares = 0;
+    let maxError = 0;
+    for (let i = at; i < at + columns; i++) {
+      const v = w[i]!;
+      const e = Math.abs(v - wHat[i]!);
+      squaredError += e * e;
+      squares += v * v;
+      if (e > maxError) maxError = e;
+    }
+    into.squaredError[row] = squaredError;
+    into.squares[row] = squares;
+    into.maxError[row] = maxError;
+  }
+}
+
+/** Totals over all rows, added in their order. */
+export function finishError({ squaredError, squares, maxError }: ErrorSums): QuantizationError {
+  const noise = squaredError.reduce((sum, v) => sum + v, 0);
+  const signal = squares.reduce((sum, v) => sum + v, 0);
+  const relMSE = noise === 0 ? 0 : noise / signal;
+  return {
+    relMSE,
+    sqnr: relMSE === 0 ? null : -10 * Math.log10(relMSE),
+    squaredError: noise,
+    maxError: maxError.reduce((largest, v) => Math.max(largest, v), 0),
+  };
+}

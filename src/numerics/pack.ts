@@ -1,0 +1,128 @@
+/**
+ * Integer codes as compressed-tensors stores them: offset binary u = q + 2^(b-1), each row one little-endian stream of b-bit fields in int32
+ * words, zero bits at its end. Fields of 3, 5, 6 and 7 bits straddle words.
+ */
+
+/** int32 words that hold `count` fields of `bits` bits. */
+export function packedWords(count: number, bits: number): number {
+  return Math.ceil((count * bits) / 32);
+}
+
+/** Codes [rows, columns] of 1...8 bits -> words [rows, packedWords(columns, bits)]. */
+export function packBits(values: Int8Array, rows: number, columns: number, bits: number): Int32Array {
+  const stride = packedWords(columns, bits);
+  const words = new Int32Array(rows * stride);
+  if (bits === 8) packBytes(values, columns, stride * 4, new Uint8Array(words.buffer));
+  else if (bits === 4) packHalfBytes(values, columns, stride * 4, new Uint8Array(words.buffer));
+  else packStream(values, columns, bits, stride, words);
+  return words;
+}
+
+/** The inverse of `packBits`. */
+export function unpackBits(words: Int32Array, rows: number, columns: number, bits: number): Int8Array {
+  const stride = packedWords(columns, bits);
+  const values = new Int8Array(rows * columns);
+  const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+  if (bits === 8) unpackBytes(bytes, columns, stride * 4, values);
+  else if (bits === 4) unpackHalfBytes(bytes, columns, stride * 4, values);
+  else unpackStream(words, columns, bits, stride, values);
+  return values;
+}
+
+/** Packing along the first dimension, as zero points are stored: [rows, columns] -> [packedWords(rows, bits), columns]. */
+export function packBitsRows(values: Int8Array, rows: number, columns: number, bits: number): Int32Array {
+  const across = transpose(values, new Int8Array(values.length), rows, columns);
+  const words = packBits(across, columns, rows, bits);
+  return transpose(words, new Int32Array(words.length), columns, packedWords(rows, bits));
+}
+
+/** The inverse of `packBitsRows`. */
+export function unpackBitsRows(words: Int32Array, rows: number, columns: number, bits: number): Int8Array {
+  const across = transpose(words, new Int32Array(words.length), packedWords(rows, bits), columns);
+  const values = unpackBits(across, columns, rows, bits);
+  return transpose(values, new Int8Array(values.length), columns, rows);
+}
+
+/** fp4 codes 0...15, an even number -> half as many bytes, the even element in the low nibble. */
+export function packNibbles(codes: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(codes.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = codes[2 * i]! | (codes[2 * i + 1]! << 4);
+  return bytes;
+}
+
+/** The inverse of `packNibbles`. */
+export function unpackNibbles(bytes: Uint8Array): Uint8Array {
+  const codes = new Uint8Array(bytes.length * 2);
+  for (let i = 0; i < bytes.length; i++) {
+    codes[2 * i] = bytes[i]! & 15;
+    codes[2 * i + 1] = bytes[i]! >>> 4;
+  }
+  return codes;
+}
+
+function packStream(values: Int8Array, columns: number, bits: number, stride: number, words: Int32Array): void {
+  const offset = 1 << (bits - 1);
+  for (let i = 0, rowWord = 0; i < values.length; rowWord += stride) {
+    let word = 0;
+    let filled = 0;
+    let w = rowWord;
+    for (const end = i + columns; i < end; i++) {
+      const u = values[i]! + offset;
+      word |= u << filled;
+      filled += bits;
+      if (filled >= 32) {
+        words[w++] = word;
+        filled -= 32;
+        word = filled > 0 ? u >>> (bits - filled) : 0;
+      }
+    }
+    if (filled > 0) words[w] = word;
+  }
+}
+
+function unpackStream(words: Int32Array, columns: number, bits: number, stride: number, values: Int8Array): void {
+  const offset = 1 << (bits - 1);
+  const mask = (1 << bits) - 1;
+  for (let i = 0, rowWord = 0; i < values.length; rowWord += stride) {
+    for (let bit = 0, end = i + columns; i < end; i++, bit += bits) {
+      const w = rowWord + (bit >>> 5);
+      const shift = bit & 31;
+      let u = words[w]! >>> shift;
+      if (shift + bits > 32) u |= words[w + 1]! << (32 - shift);
+      values[i] = (u & mask) - offset;
+    }
+  }
+}
+
+function packBytes(values: Int8Array, columns: number, stride: number, bytes: Uint8Array): void {
+  for (let i = 0, row = 0; i < values.length; row += stride) {
+    for (let c = 0; c < columns; c++) bytes[row + c] = values[i++]! + 128;
+  }
+}
+
+function unpackBytes(bytes: Uint8Array, columns: number, stride: number, values: Int8Array): void {
+  for (let i = 0, row = 0; i < values.length; row += stride) {
+    for (let c = 0; c < columns; c++) values[i++] = bytes[row + c]! - 128;
+  }
+}
+
+function packHalfBytes(values: Int8Array, columns: number, stride: number, bytes: Uint8Array): void {
+  for (let i = 0, row = 0; i < values.length; row += stride) {
+    let c = 0;
+    for (; c + 1 < columns; c += 2, i += 2) bytes[row + (c >>> 1)] = (values[i]! + 8) | ((values[i + 1]! + 8) << 4);
+    if (c < columns) bytes[row + (c >>> 1)] = values[i++]! + 8;
+  }
+}
+
+function unpackHalfBytes(bytes: Uint8Array, columns: number, stride: number, values: Int8Array): void {
+  for (let i = 0, row = 0; i < values.length; row += stride) {
+    for (let c = 0; c < columns; c++) values[i++] = ((bytes[row + (c >>> 1)]! >>> ((c & 1) << 2)) & 15) - 8;
+  }
+}
+
+function transpose<A extends Int8Array | Int32Array>(from: A, to: A, rows: number, columns: number): A {
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < columns; c++) to[c * rows + r] = from[r * columns + c]!;
+  }
+  return to;
+}
