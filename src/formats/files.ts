@@ -1,0 +1,118 @@
+import type { Stats } from 'node:fs';
+import * as promises from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { TensorpressError } from '../errors.js';
+
+/** What reading needs of a file system; `node:fs/promises` is one. */
+export type ReadFs = Pick<typeof promises, 'open' | 'readdir' | 'readlink' | 'stat'>;
+/** What writing needs of it. */
+export type WriteFs = Pick<typeof promises, 'open' | 'rename' | 'rm'>;
+
+/** `code` of a failed system call: `ENOENT`. */
+export function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/**
+ * Follows symbolic links (the Hugging Face cache is made of them) and accepts nothing but a regular file at their end.
+ * @param shown the path as messages show it
+ * @throws TensorpressError TENSOR
+ */
+export async function statFile(path: string, shown: string, fs: ReadFs): Promise<Stats> {
+  let stats: Stats;
+  try {
+    stats = await fs.stat(path);
+  } catch (error) {
+    const target = errnoOf(error) === 'ENOENT' ? await fs.readlink(path).catch(() => undefined) : undefined;
+    if (target === undefined) throw readError(error, shown);
+    throw new TensorpressError('TENSOR', `${shown} is a symbolic link to ${target}, which does not exist`, {
+      place: { file: shown },
+      hint: 'the download is incomplete: fetch the model again',
+    });
+  }
+  if (!stats.isFile()) {
+    throw new TensorpressError(
+      'TENSOR',
+      `${shown} is ${stats.isDirectory() ? 'a folder' : 'a device or a pipe'}, not a file`,
+      {
+        place: { file: shown },
+        hint: 'only regular files, or symbolic links to them, are read',
+      },
+    );
+  }
+  return stats;
+}
+
+/**
+ * Fills `bytes` from `position` on, however little each call to the system gives.
+ * @returns bytes read: fewer than asked for when the file ends before
+ */
+export async function readFully(handle: FileHandle, bytes: Uint8Array, position: number): Promise<number> {
+  const atOnce = 1 << 30; // Node takes no more than 2^31 - 1 per call
+  let done = 0;
+  while (done < bytes.length) {
+    const length = Math.min(atOnce, bytes.length - done);
+    const { bytesRead } = await handle.read(bytes, done, length, position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
+}
+
+const READ_FAILURES: Readonly<Record<string, readonly [problem: string, hint: string]>> = {
+  ENOENT: ['does not exist', 'fetch the model again, or check the path'],
+  EACCES: ['may not be read', 'check the permissions of the file and its folders'],
+  EPERM: ['may not be read', 'check the permissions of the file and its folders'],
+  EIO: ['cannot be read: the disk reports an error', 'check the disk, then fetch the model again'],
+  ELOOP: ['is a symbolic link that leads back to itself', 'fetch the model again'],
+  EMFILE: ['cannot be opened: too many files are open', 'raise the limit of open files (`ulimit -n`)'],
+};
+
+/** A failed read as a sentence. */
+export function readError(error: unknown, file: string, tensor?: string): TensorpressError {
+  const code = errnoOf(error);
+  const [problem, hint] = READ_FAILURES[code ?? ''] ?? [
+    `cannot be read (${code ?? String(error)})`,
+    'check the file and its disk',
+  ];
+  const place = tensor === undefined ? { file } : { file, tensor };
+  return new TensorpressError('TENSOR', `${file} ${problem}`, { place, hint, cause: error });
+}
+
+const WRITE_FAILURES: Readonly<Record<string, readonly [problem: string, hint: string]>> = {
+  ENOSPC: ['the disk is full', 'free some space or choose another folder'],
+  EDQUOT: ['the disk quota is used up', 'free some space or choose another folder'],
+  EFBIG: ['the file system holds no file of this size', 'choose a smaller max_shard_size or another disk'],
+  EACCES: ['writing is not permitted', 'check the permissions of the folder or choose another one'],
+  EPERM: ['writing is not permitted', 'check the permissions of the folder or choose another one'],
+  EROFS: ['the file system is read-only', 'choose another folder'],
+  ENOENT: ['its folder does not exist', 'create the folder first'],
+  ENOTDIR: ['its folder is a file', 'choose another folder'],
+  EISDIR: ['a folder of that name is in the way', 'move it or choose another folder'],
+  EIO: ['the disk reports an error', 'check the disk or choose another folder'],
+};
+
+/** A failed write as a sentence. */
+export function diskError(error: unknown, file: string): TensorpressError {
+  const code = errnoOf(error);
+  const [problem, hint] = WRITE_FAILURES[code ?? ''] ?? [code ?? String(error), 'check the folder and its disk'];
+  return new TensorpressError('DISK', `${file} cannot be written: ${problem}`, { place: { file }, hint, cause: error });
+}
+
+/** Writes a small file so that it is there whole or not at all. */
+export async function writeWhole(path: string, data: string | Uint8Array): Promise<void> {
+  const partial = `${path}.partial`;
+  try {
+    const file = await promises.open(partial, 'w');
+    try {
+      await file.writeFile(data);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await promises.rename(partial, path);
+  } catch (error) {
+    await promises.rm(partial, { force: true }).catch(() => {});
+    throw diskError(error, path);
+  }
+}

@@ -1,0 +1,140 @@
+import * as promises from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { TensorpressError } from '../../errors.js';
+import { diskError, type WriteFs } from '../files.js';
+import type { FileLayout } from './layout.js';
+
+/** A safetensors file that is being filled. It has its name only once it is complete. */
+export interface TensorWriter {
+  /** Where the file will be. */
+  readonly path: string;
+  /**
+   * Writes bytes of a tensor at an offset inside it. Any order, several at a time.
+   * @throws TensorpressError DISK
+   */
+  write(name: string, offset: number, bytes: Uint8Array): Promise<void>;
+  /**
+   * Forces everything to the disk and gives the file its name, replacing what had it.
+   * @throws TensorpressError DISK; INTERNAL when bytes are missing
+   */
+  finish(): Promise<void>;
+  /**
+   * Everything written so far is on the disk when it resolves.
+   * @throws TensorpressError DISK
+   */
+  sync(): Promise<void>;
+  /** Closes the file, which stays as it is: `openForWriting` can go on with it. */
+  close(): Promise<void>;
+  /** Closes and removes the unfinished file. */
+  abort(): Promise<void>;
+}
+
+/**
+ * Creates `<path>.partial` in its final size, header written. Data follow in any order; `finish` renames.
+ * @param options.stored tensors that an earlier attempt has written; when there are any, its file is continued, or taken as finished when it
+ *   has its name already
+ * @throws TensorpressError DISK, also when the file to be continued is missing or has another size
+ */
+export async function openForWriting(
+  path: string,
+  layout: FileLayout,
+  { fs = promises, stored = new Set() }: { fs?: WriteFs; stored?: ReadonlySet<string> } = {},
+): Promise<TensorWriter> {
+  const partial = `${path}.partial`;
+  const shown = basename(path);
+  const missing = new Map([...layout.offsets].map(([name, { bytes }]) => [name, stored.has(name) ? 0 : bytes]));
+
+  const attempt = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      throw error instanceof TensorpressError ? error : diskError(error, shown);
+    }
+  };
+
+  const { handle, named } = await attempt(() =>
+    stored.size === 0
+      ? fs.open(partial, 'w').then(created => ({ handle: created, named: false }))
+      : reopen(path, layout, fs),
+  );
+
+  /** Writes all of `bytes`, however little each call takes. */
+  const writeAt = async (bytes: Uint8Array, position: number): Promise<void> => {
+    for (let done = 0; done < bytes.length;) {
+      const length = Math.min(1 << 30, bytes.length - done);
+      const { bytesWritten } = await handle.write(bytes, done, length, position + done);
+      if (bytesWritten === 0) throw diskError('the system takes no more bytes', shown);
+      done += bytesWritten;
+    }
+  };
+  const abort = async (): Promise<void> => {
+    await handle.close();
+    await fs.rm(partial, { force: true });
+  };
+
+  if (stored.size === 0) {
+    try {
+      await attempt(async () => {
+        await handle.truncate(layout.bytes);
+        await writeAt(layout.header, 0);
+      });
+    } catch (error) {
+      await abort();
+      throw error;
+    }
+  }
+
+  return {
+    path,
+    abort,
+    write: async (name, offset, bytes) => {
+      const place = layout.offsets.get(name);
+      if (place === undefined || offset < 0 || offset + bytes.length > place.bytes) {
+        const end = offset + bytes.length;
+        throw new TensorpressError('INTERNAL', `bytes ${offset} to ${end} of ${name} have no place in ${shown}`, {
+          place: { file: shown, tensor: name },
+        });
+      }
+      await attempt(() => writeAt(bytes, place.offset + offset));
+      missing.set(name, missing.get(name)! - bytes.length);
+    },
+    finish: async () => {
+      for (const [name, bytes] of missing) {
+        if (bytes !== 0) {
+          throw new TensorpressError(
+            'INTERNAL',
+            `${shown} is not complete: ${bytes} bytes of ${name} were not written`,
+            {
+              place: { file: shown, tensor: name },
+            },
+          );
+        }
+      }
+      await attempt(async () => {
+        await handle.sync();
+        await handle.close();
+        if (!named) await fs.rename(partial, path);
+      });
+    },
+    sync: () => attempt(() => handle.sync()),
+    close: () => handle.close(),
+  };
+}
+
+/** The file of an earlier attempt: unfinished, or finished and renamed before that attempt ended. */
+async function reopen(path: string, layout: FileLayout, fs: WriteFs): Promise<{ handle: FileHandle; named: boolean }> {
+  for (const [name, named] of [
+    [`${path}.partial`, false],
+    [path, true],
+  ] as const) {
+    const handle = await fs.open(name, 'r+').catch(() => undefined);
+    if (handle === undefined) continue;
+    if ((await handle.stat()).size === layout.bytes) return { handle, named };
+    await handle.close();
+  }
+  throw new TensorpressError('DISK', `${basename(path)} of the unfinished run is gone or has another size`, {
+    place: { file: basename(path) },
+    hint: 'start over with --force',
+  });
+}
