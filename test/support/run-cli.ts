@@ -1,25 +1,23 @@
 import { execa } from 'execa';
-import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const source = new URL('../../src/cli/main.ts', import.meta.url);
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const BIN = fileURLToPath(new URL('../../bin/tensorpress.js', import.meta.url));
 
 export interface CliResult {
-  exitCode: number;
-  stdout: string;
-  stderr: string;
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
-/** Runs the command line as a process, from the sources. `cwd` defaults to the repository. */
+/** Runs the built command line as a process (`npm test` builds it first). `cwd` defaults to the repository. */
 export async function cli(
   args: readonly string[],
-  { cwd = root, env = {} }: { cwd?: string; env?: Record<string, string> } = {},
+  { cwd = ROOT, env = {} }: { cwd?: string; env?: Record<string, string> } = {},
 ): Promise<CliResult> {
-  if (!existsSync(source)) throw new Error('the command line is missing');
-  const result = await execa(process.execPath, ['--import', `${root}register.mjs`, fileURLToPath(source), ...args], {
+  const result = await execa(process.execPath, [BIN, ...args], {
     cwd,
-    env: { NO_COLOR: '1', TS_NODE_PROJECT: `${root}tsconfig.json`, ...env },
+    env: { NO_COLOR: '1', NODE_OPTIONS: '', ...env },
     reject: false,
     stdin: 'ignore',
   });

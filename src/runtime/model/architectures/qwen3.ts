@@ -1,0 +1,31 @@
+import type { Architecture } from '../architecture.js';
+import { activation, decoder, linear, module, weighted, type Node } from '../tree.js';
+
+/** Attention of the Qwen3 families: q and k are normalised per head. */
+export function qwen3Attention(family: string, bias: boolean): Node {
+  return module(`${family}Attention`, {
+    q_proj: linear(bias),
+    k_proj: linear(bias),
+    v_proj: linear(bias),
+    o_proj: linear(bias),
+    q_norm: weighted(`${family}RMSNorm`),
+    k_norm: weighted(`${family}RMSNorm`),
+  });
+}
+
+/** Qwen3: Llama with norms on q and k. */
+export const qwen3: Architecture = {
+  tied: false,
+  tree: ({ layers, text }) =>
+    decoder('Qwen3', layers, () => ({
+      self_attn: qwen3Attention('Qwen3', text['attention_bias'] === true),
+      mlp: module('Qwen3MLP', {
+        gate_proj: linear(),
+        up_proj: linear(),
+        down_proj: linear(),
+        act_fn: activation(text['hidden_act'], 'silu'),
+      }),
+      input_layernorm: weighted('Qwen3RMSNorm'),
+      post_attention_layernorm: weighted('Qwen3RMSNorm'),
+    })),
+};

@@ -1,0 +1,121 @@
+import { TensorpressError } from '../../errors.js';
+import { parseJsonStrict } from '../../formats/jsonText.js';
+import { printable } from '../../formats/printable.js';
+import { isCount, isRecord } from '../../formats/records.js';
+import type { ModelDType } from '../../numerics/dtypes.js';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** What config.json says, in one spelling. */
+export interface ModelConfig {
+  /** The file as it is. */
+  readonly raw: Json;
+  /** The decoder's part of it: `text_config` of a model with more than text, else all of it. */
+  readonly text: Json;
+  /** `architectures[0]`, else what transformers would call a causal model of this `model_type`. */
+  readonly architecture: string;
+  readonly layers: number | undefined;
+  /** Experts of a layer. */
+  readonly experts: number | undefined;
+  /** `tie_word_embeddings`, undefined where the file does not say. */
+  readonly tied: boolean | undefined;
+  /** `dtype` or `torch_dtype`, undefined unless it is one that weights can be quantized from. */
+  readonly dtype: ModelDType | undefined;
+  /** `rope_parameters`, put together from `rope_theta` and `rope_scaling` where the file has the old spelling. */
+  readonly rope: Json;
+  /** `quantization_config`, undefined for a model that is not quantized. */
+  readonly quantization: Json | undefined;
+}
+
+/** A thousand times the size of a large one. */
+export const MAX_CONFIG_BYTES = 16_000_000;
+
+const NAME = /^\w[\w.-]{0,199}$/;
+const DTYPES: Readonly<Record<string, ModelDType>> = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' };
+
+/**
+ * Reads config.json in the spelling of transformers 5 or of earlier versions.
+ * @throws TensorpressError MODEL when it is no JSON object, names no architecture, or holds something else where numbers and flags are expected
+ */
+export function readConfig(text: string | Uint8Array, file = 'config.json'): ModelConfig {
+  const raw = parseJsonStrict(text, { file, what: 'config.json', maxBytes: MAX_CONFIG_BYTES, python: true });
+  if (!isRecord(raw)) throw wrong(file, 'config.json', raw, 'an object');
+  const decoder = entry(raw, 'text_config', file, isRecord, 'an object') ?? raw;
+
+  /** The first of the keys that has a value, in the decoder's part or at the top. */
+  const find = <T>(keys: readonly string[], is: (value: unknown) => value is T, expected: string): T | undefined => {
+    for (const place of [decoder, raw]) {
+      for (const key of keys) {
+        const value = entry(place, key, file, is, expected);
+        if (value !== undefined) return value;
+      }
+    }
+    return undefined;
+  };
+  const count = (...keys: string[]) => find(keys, isCount, 'a whole number, 0 or more');
+
+  const dtype = find(['dtype', 'torch_dtype'], isString, 'a string');
+  return {
+    raw,
+    text: decoder,
+    architecture: architectureName(raw, decoder, file),
+    layers: count('num_hidden_layers', 'num_layers', 'n_layer', 'n_layers'),
+    experts: count('num_experts', 'num_local_experts', 'n_routed_experts'),
+    tied:
+      entry(raw, 'tie_word_embeddings', file, isBoolean, 'true or false') ??
+      entry(decoder, 'tie_word_embeddings', file, isBoolean, 'true or false'),
+    dtype: dtype === undefined ? undefined : DTYPES[dtype.replace(/^torch\./, '')],
+    rope: ropeParameters(decoder, file),
+    quantization: find(['quantization_config'], isRecord, 'an object'),
+  };
+}
+
+function architectureName(raw: Json, decoder: Json, file: string): string {
+  for (const place of [raw, decoder]) {
+    const first = entry(place, 'architectures', file, Array.isArray, 'a list')?.[0] as unknown;
+    if (isString(first) && NAME.test(first)) return first;
+    if (first !== undefined) throw wrong(file, 'architectures[0]', first, 'the name of a class');
+  }
+  const type = entry(decoder, 'model_type', file, isString, 'a string') ?? '';
+  if (!NAME.test(type)) {
+    throw new TensorpressError('MODEL', 'config.json names no architecture', {
+      place: { file },
+      hint: 'add "architectures": ["..."], the model\'s class in transformers, such as LlamaForCausalLM',
+    });
+  }
+  return `${type.replace(/(?:^|[_-]+)(.?)/g, (_, letter: string) => letter.toUpperCase())}ForCausalLM`;
+}
+
+function ropeParameters(text: Json, file: string): Json {
+  const given = entry(text, 'rope_parameters', file, isRecord, 'an object');
+  if (given !== undefined) return given;
+  const theta = entry(text, 'rope_theta', file, isNumber, 'a number');
+  const { type, ...scaling } = entry(text, 'rope_scaling', file, isRecord, 'an object') ?? {};
+  return { ...(theta === undefined ? {} : { rope_theta: theta }), rope_type: type ?? 'default', ...scaling };
+}
+
+/** A key's value, undefined where it is absent or null. */
+function entry<T>(
+  place: Json,
+  key: string,
+  file: string,
+  is: (value: unknown) => value is T,
+  expected: string,
+): T | undefined {
+  const value = Object.hasOwn(place, key) ? place[key] : undefined;
+  if (value === undefined || value === null) return undefined;
+  if (!is(value)) throw wrong(file, key, value, expected);
+  return value;
+}
+
+function wrong(file: string, key: string, value: unknown, expected: string): TensorpressError {
+  const shown = JSON.stringify(value) as string | undefined;
+  return new TensorpressError('MODEL', `${key} is ${printable(shown ?? 'missing', 60)}, expected ${expected}`, {
+    place: { file },
+    hint: 'this file does not look like a Hugging Face config.json; compare it with the original model',
+  });
+}
+
+const isString = (value: unknown): value is string => typeof value === 'string';
+const isBoolean = (value: unknown): value is boolean => typeof value === 'boolean';
+const isNumber = (value: unknown): value is number => typeof value === 'number';
