@@ -1,0 +1,163 @@
+import { readFileSync } from 'node:fs';
+
+/** A JSON Schema (2020-12), as far as the schemas of recipes use it. */
+export interface Schema {
+  readonly $schema?: string;
+  readonly $id?: string;
+  readonly $ref?: string;
+  readonly $defs?: Readonly<Record<string, Schema>>;
+  readonly title?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly examples?: readonly unknown[];
+  readonly type?: string | readonly string[];
+  readonly enum?: readonly unknown[];
+  readonly const?: unknown;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: boolean | Schema;
+  readonly items?: boolean | Schema;
+  readonly prefixItems?: readonly Schema[];
+  readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
+  /**
+   * Ours: the first alternative of `anyOf` is the normal form, the others are further spellings that lead to it; the value says how.
+   * `ignored` marks a field that is accepted and dropped.
+   */
+  readonly spelling?: 'list' | 'case' | 'dtype' | 'block' | 'actorder' | 'observer' | 'ignored';
+  readonly [keyword: string]: unknown;
+}
+
+export type Schemas = Readonly<Record<string, Schema>>;
+
+const BASE = 'https://tensorpress.dev/schema/';
+const ROOT = 'recipe.schema.json';
+const FOLDER = new URL('../../schema/', import.meta.url);
+const MODIFIERS = 'modifiers';
+
+/**
+ * The schema of recipes in one piece: every file below `schema/` that the root leads to, as `$defs`, with local references only. Modifiers of
+ * plugins are added by class; their schemas may refer to their own `$defs` and to ours by `$id`.
+ *
+ * @throws Error when a schema refers to something that does not exist
+ */
+export function bundle(extraModifiers: Schemas = {}): Schema {
+  const $defs: Record<string, Schema> = {};
+  const root = inline(readSchema(ROOT), BASE + ROOT, $defs);
+  const extra: Record<string, Schema> = {};
+  for (const [type, schema] of Object.entries(extraModifiers)) {
+    const id = schema.$id ?? `${BASE}plugins/${type}.schema.json`;
+    const name = `plugin.${type}`;
+    add(name, inline(schema, id, $defs, name), $defs);
+    extra[type] = { $ref: `#/$defs/${name}` };
+  }
+  const modifiers = $defs[MODIFIERS]!;
+  $defs[MODIFIERS] = { ...modifiers, properties: { ...modifiers.properties, ...extra } };
+  return { ...root, $defs };
+}
+
+/** The schema that `tensorpress schema` prints: what editors and other validators need, and no keyword of ours. */
+export function mergedSchema(extraModifiers: Schemas = {}): Schema {
+  return mapSchema(bundle(extraModifiers), ({ spelling: _, discriminator: __, ...schema }) => schema);
+}
+
+/** The schema of the normal form, which the types are made from and which a recipe is checked against once its spelling is normal. */
+export function normalSchema(full: Schema): Schema {
+  const { $defs } = mapSchema(full, schema => {
+    const { spelling, anyOf, ...rest } = schema;
+    const normal = spelling !== undefined && anyOf !== undefined ? { ...rest, ...anyOf[0] } : schema;
+    const properties = Object.entries(normal.properties ?? {}).filter(
+      ([, property]) => resolve(property, full).spelling !== 'ignored',
+    );
+    return { ...normal, ...(normal.properties === undefined ? {} : { properties: Object.fromEntries(properties) }) };
+  });
+  const used = closure($defs!, 'native');
+  return {
+    $schema: full.$schema!,
+    ...$defs!['native'],
+    $defs: Object.fromEntries(used.map(name => [name, $defs![name]!])),
+  };
+}
+
+/** Follows a reference into the bundle. */
+export function resolve(schema: Schema, { $defs = {} }: Schema): Schema {
+  if (schema.$ref === undefined) return schema;
+  const { $ref, ...rest } = schema;
+  return { ...resolve($defs[$ref.replace('#/$defs/', '')]!, { $defs }), ...rest };
+}
+
+/** Names of the modifiers that a bundle knows. */
+export function modifierTypes(full: Schema): string[] {
+  return Object.keys(full.$defs![MODIFIERS]!.properties!);
+}
+
+function readSchema(path: string): Schema {
+  return JSON.parse(readFileSync(new URL(path, FOLDER), 'utf8')) as Schema;
+}
+
+function add(name: string, schema: Schema, $defs: Record<string, Schema>): void {
+  const { $schema: _, $id: __, $defs: ___, ...rest } = schema;
+  $defs[name] = rest;
+}
+
+/**
+ * Rewrites the references of a file to local ones, and adds what they lead to. A file becomes the definition `<file name>`, its own
+ * definitions `<file name>.<definition>`.
+ */
+function inline(file: Schema, id: string, $defs: Record<string, Schema>, name = nameOf(id)): Schema {
+  const local = mapSchema(file, schema => {
+    if (schema.$ref === undefined) return schema;
+    const url = new URL(schema.$ref, id);
+    const target = url.href.startsWith(`${id}#`) ? name : nameOf(url.href);
+    const definition = url.hash.replace(/^#(\/\$defs\/)?/, '');
+    if (target !== name && !Object.hasOwn($defs, target)) {
+      if (!url.href.startsWith(BASE))
+        throw new Error(`schema ${id} refers to ${schema.$ref}, which is not part of tensorpress`);
+      $defs[target] = {};
+      const path = url.href.slice(BASE.length).replace(/#.*/, '');
+      add(target, inline(readSchema(path), BASE + path, $defs), $defs);
+    }
+    return { ...schema, $ref: `#/$defs/${definition === '' ? target : `${target}.${definition}`}` };
+  });
+  for (const [key, definition] of Object.entries(local.$defs ?? {})) add(`${name}.${key}`, definition, $defs);
+  return local;
+}
+
+function nameOf(id: string): string {
+  return id.replace(/#.*/, '').replace(/^.*\//, '').replace('.schema.json', '');
+}
+
+/** Names of the definitions that one leads to, itself included. */
+function closure($defs: Schemas, from: string): string[] {
+  const found = new Set<string>();
+  const visit = (schema: Schema) =>
+    void mapSchema(schema, part => {
+      const name = part.$ref?.replace('#/$defs/', '');
+      if (name !== undefined && !found.has(name)) {
+        found.add(name);
+        visit($defs[name]!);
+      }
+      return part;
+    });
+  visit($defs[from]!);
+  return [...found];
+}
+
+/** Applies `change` to a schema and to all schemas inside it, from the inside out. Data (`default`, `examples`, `enum`, `const`) stays as it is. */
+export function mapSchema(schema: Schema, change: (schema: Schema) => Schema): Schema {
+  const inner = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(v => inner(v));
+    return typeof value === 'object' && value !== null ? mapSchema(value as Schema, change) : value;
+  };
+  const changed = Object.entries(schema).map(([keyword, value]): [string, unknown] => {
+    if (['default', 'examples', 'enum', 'const', 'required', 'discriminator'].includes(keyword))
+      return [keyword, value];
+    if (['properties', 'patternProperties', '$defs'].includes(keyword)) {
+      return [
+        keyword,
+        Object.fromEntries(Object.entries(value as Schemas).map(([name, part]) => [name, mapSchema(part, change)])),
+      ];
+    }
+    return [keyword, inner(value)];
+  });
+  return change(Object.fromEntries(changed));
+}
