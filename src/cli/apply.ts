@@ -1,0 +1,69 @@
+import { apply, type ApplyOptions } from '../run/apply.js';
+import type { RunEvent } from '../run/events.js';
+import { worstModules, type Report } from '../run/report.js';
+import { formatBytes, formatDuration } from '../run/units.js';
+import { planLines } from './plan-view.js';
+import { bar, table, type Screen } from './screen.js';
+
+/** `tensorpress apply` */
+export async function applyCommand(options: ApplyOptions, screen: Screen, { json }: { json: boolean }): Promise<void> {
+  let part = '';
+  const onEvent = (event: RunEvent) => {
+    switch (event.type) {
+      case 'download':
+        screen.progress(
+          `  ${event.file}  ${formatBytes(event.bytes)} of ${formatBytes(event.total)}`,
+          event.bytes === event.total,
+        );
+        break;
+      case 'plan':
+        screen.say(['', ...planLines(event.plan, screen), ''].join('\n'));
+        break;
+      case 'progress': {
+        const share = event.total > 0 ? event.done / event.total : 1;
+        const left = event.remainingMs === undefined ? '' : `   ${formatDuration(event.remainingMs)} left`;
+        const figures = `${String(Math.round(share * 100)).padStart(3)} %   ${formatDuration(event.elapsedMs)} elapsed${left}   ${formatBytes(event.rss)}`;
+        screen.progress(`  ${event.part.padEnd(12)} ${bar(share, 32)}  ${figures}`, event.part !== part);
+        part = event.part;
+        break;
+      }
+      case 'remark':
+        screen.say(`  ${event.module === undefined ? '' : `${event.module}: `}${event.message}`);
+        break;
+      case 'done':
+        screen.say(doneLines(event.report, options.out, screen).join('\n'));
+    }
+  };
+  const { report } = await apply({ ...options, onEvent });
+  if (json) screen.print(JSON.stringify(report, null, 2));
+}
+
+function doneLines(report: Report, out: string, { color }: Screen): string[] {
+  const { size, plan } = report;
+  const before = (size.before * 8) / plan.model.parameters;
+  const quantized = report.bits_per_quantized_weight;
+  const rows = table(
+    [
+      ['', 'before', 'after', ''],
+      ['size', formatBytes(size.before), formatBytes(size.after), `${Math.round((100 * size.after) / size.before)} %`],
+      [
+        'bits per weight',
+        before.toFixed(2),
+        report.bits_per_weight.toFixed(2),
+        quantized === null ? '' : `${quantized.toFixed(2)} where quantized`,
+      ],
+    ],
+    { right: [1, 2], gap: 5 },
+  );
+  const worst = worstModules(report.modules, 3).map(({ module }) => module);
+  return [
+    `  done in ${color.bold(formatDuration(report.seconds * 1000))}, peak memory ${formatBytes(report.peak_memory_bytes)}`,
+    '',
+    ...rows.map((row, i) => `  ${i === 0 ? color.dim(row) : row}`),
+    '',
+    ...(worst.length > 0 ? [`  largest weight errors: ${worst.join(', ')}`] : []),
+    `  checkpoint  ${out}`,
+    `  report      ${out}/report.md`,
+    '',
+  ];
+}

@@ -1,0 +1,93 @@
+import type { ModuleSummary, PlanSummary } from '../run/summary.js';
+import { formatBytes, formatCount, formatDuration, formatScheme } from '../run/units.js';
+import { table, type Screen } from './screen.js';
+
+/** The plan in a few lines: what becomes what, what stays, what it costs. */
+export function planLines(plan: PlanSummary, { color }: Screen): string[] {
+  const { model, size, estimate } = plan;
+  const facts = [
+    model.architecture,
+    `${model.layers} layers`,
+    `${formatCount(model.parameters)} parameters`,
+    model.dtype.toLowerCase(),
+  ];
+  const bits =
+    plan.bits_per_quantized_weight === null
+      ? ''
+      : ` (${plan.bits_per_quantized_weight.toFixed(2)} bits per quantized weight)`;
+  const loads = plan.runtimes.filter(r => r.loads).map(r => `${r.runtime} ${r.version}`);
+  const lines = [
+    `${color.bold(plan.recipe)} → ${color.bold(model.name)}  (${facts.join(', ')})`,
+    '',
+    ...table(workRows(plan)),
+    '',
+    [
+      `size  ${formatBytes(size.before)} → ${color.bold(formatBytes(size.after))}${bits}`,
+      `memory  ${formatBytes(estimate.memory_bytes)}`,
+      `disk  ${formatBytes(estimate.disk_bytes)}`,
+      `about ${formatDuration(estimate.seconds * 1000)}`,
+    ].join('     '),
+    ...(loads.length > 0 ? [color.dim(`loads in ${loads.join(', ')}`)] : []),
+    ...plan.runtimes
+      .filter(r => !r.loads)
+      .map(r => color.yellow(`${r.runtime} ${r.version} ${r.reason ?? 'does not load it'}`)),
+    ...model.notes.map(note => color.dim(note)),
+    ...plan.warnings.flatMap(({ message, hint, line }) => [
+      color.yellow(`warning: ${line === undefined ? '' : `line ${line}: `}${message}`),
+      ...(hint === undefined ? [] : [color.dim(`  ${hint}`)]),
+    ]),
+  ];
+  return lines.map(line => (line === '' ? line : `  ${line}`));
+}
+
+/** One row per kind of treatment: `RTN  42 Linear  int4 group 128 symmetric  pack-quantized`. */
+function workRows({ modules }: PlanSummary): string[][] {
+  const kinds = new Map<string, string[]>();
+  const kept: ModuleSummary[] = [];
+  for (const module of modules) {
+    const { scheme } = module;
+    if (!scheme?.weights) {
+      kept.push(module);
+      continue;
+    }
+    const inputs = scheme.input_activations ? `inputs ${formatScheme(scheme.input_activations)}` : '';
+    const key = JSON.stringify([formatScheme(scheme.weights), inputs, scheme.format]);
+    kinds.set(key, [...(kinds.get(key) ?? []), module.module]);
+  }
+  const rows = [...kinds].map(([key, names]) => ['quantize', `${names.length}`, ...(JSON.parse(key) as string[])]);
+  if (kept.length > 0) rows.push(['keep', `${kept.length}`, nameSample(kept)]);
+  return rows;
+}
+
+function nameSample(modules: readonly ModuleSummary[]): string {
+  const names = [...new Set(modules.map(({ module }) => module.replace(/\.\d+(?=\.|$)/g, '.*')))];
+  return names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : '');
+}
+
+/** Every module on a line; layers that are treated alike are shown once. */
+export function moduleLines(plan: PlanSummary, { color }: Screen): string[] {
+  const rows = new Map<string, { cells: string[]; count: number }>();
+  for (const m of plan.modules) {
+    const name = m.module.replace(/\.\d+(?=\.|$)/g, '.*');
+    const cells = [
+      `${m.shape[0]} x ${m.shape[1]}`,
+      m.scheme?.weights ? formatScheme(m.scheme.weights) : '-',
+      m.bits_per_weight.toFixed(2),
+      formatBytes(m.bytes.before),
+      formatBytes(m.bytes.after),
+      m.stored_with === undefined ? m.format : `with ${m.stored_with}`,
+    ];
+    const key = JSON.stringify([name, cells]);
+    const row = rows.get(key);
+    if (row) row.count++;
+    else rows.set(key, { cells: [name, ...cells], count: 1 });
+  }
+  const head = ['module', '', 'shape', 'scheme', 'bits', 'before', 'after', 'format'];
+  const body = [...rows.values()].map(({ cells: [name, ...rest], count }) => [
+    name!,
+    count > 1 ? `${count} x` : '',
+    ...rest,
+  ]);
+  const [first, ...lines] = table([head, ...body], { right: [1, 2, 4, 5, 6] });
+  return [color.dim(`  ${first}`), ...lines.map(line => `  ${line}`)];
+}

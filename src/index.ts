@@ -1,0 +1,16 @@
+/** The library: what the command line calls, and what authors of observers and modifiers build on. */
+export { TensorpressError, type Diagnostic, type ErrorCode, type Place } from './errors.js';
+export { apply, type Applied, type ApplyOptions } from './run/apply.js';
+export { plan, type PlanOptions } from './run/prepare.js';
+export { convert, type Converted, type ConvertOptions } from './run/convert.js';
+export { inspect, type Inspection } from './run/inspect.js';
+export { doctor, type Finding } from './run/doctor.js';
+export type { OnEvent, RunEvent } from './run/events.js';
+export type { ModuleSummary, PlanSummary } from './run/summary.js';
+export type { ModuleReport, Report } from './run/report.js';
+export { parseRecipe } from './recipe/parse.js';
+export { readRecipe, validateRecipe } from './recipe/read.js';
+export { printRecipe } from './recipe/print.js';
+export type { ParsedRecipe, Recipe } from './recipe/recipe.js';
+export { defineModifier, type Edit, type EditContext, type Modifier } from './modifiers/modifier.js';
+export { defineObserver, type Observer, type WeightObservation } from './observers/observer.js';

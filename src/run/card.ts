@@ -1,0 +1,55 @@
+import type { Report } from './report.js';
+import { formatBytes, formatScheme } from './units.js';
+
+/** README.md of a checkpoint: a model card that says what it was made from, how, and what that cost. Free of times, so that equal runs write equal cards. */
+export function modelCard(report: Report, recipeText: string): string {
+  const { plan, size } = report;
+  const groups = new Map<string, number>();
+  for (const { scheme, format } of report.modules) {
+    if (scheme?.weights == null) continue;
+    const inputs = scheme.input_activations ? `, inputs ${formatScheme(scheme.input_activations)}` : '';
+    const key = `${formatScheme(scheme.weights)}${inputs}, ${format}`;
+    groups.set(key, (groups.get(key) ?? 0) + 1);
+  }
+  const front = [
+    '---',
+    ...baseModel(plan.model.name),
+    'library_name: transformers',
+    'tags:',
+    '- compressed-tensors',
+    '- tensorpress',
+    '---',
+  ];
+  return [
+    ...front,
+    '',
+    `# ${report.title}`,
+    '',
+    `${plan.model.name} (${plan.model.architecture}), compressed by [tensorpress](https://www.npmjs.com/package/tensorpress) ${report.tensorpress} with the recipe below.`,
+    '',
+    '| | before | after |',
+    '|---|---:|---:|',
+    `| size of the weights | ${formatBytes(size.before)} | ${formatBytes(size.after)} |`,
+    `| bits per weight | ${((size.before * 8) / plan.model.parameters).toFixed(2)} | ${report.bits_per_weight.toFixed(2)} |`,
+    '',
+    ...[...groups].map(([what, count]) => `- ${count} modules: ${what}`),
+    '',
+    ...plan.runtimes
+      .filter(({ loads }) => loads)
+      .map(({ runtime, version }) => `Loads in ${runtime} ${version} and later.`),
+    '',
+    '## Recipe',
+    '',
+    '```yaml',
+    recipeText.trimEnd(),
+    '```',
+    '',
+    'Errors of every module: report.md. Hashes of every input and output: run.json.',
+    '',
+  ].join('\n');
+}
+
+/** The hub links a card to its base model by `org/name`; a folder's name says nothing to it. */
+function baseModel(name: string): string[] {
+  return /^[\w.-]+\/[\w.-]+$/.test(name) ? [`base_model: ${name}`, 'base_model_relation: quantized'] : [];
+}

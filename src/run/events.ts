@@ -1,0 +1,24 @@
+import type { Report } from './report.js';
+import type { PlanSummary } from './summary.js';
+
+/** What a run tells while it works; the command line draws from these and from nothing else. */
+export type RunEvent =
+  | { readonly type: 'download'; readonly file: string; readonly bytes: number; readonly total: number }
+  | { readonly type: 'plan'; readonly plan: PlanSummary }
+  | {
+      readonly type: 'progress';
+      /** Part in work. */
+      readonly part: string;
+      /** Source bytes done and in all. */
+      readonly done: number;
+      readonly total: number;
+      readonly elapsedMs: number;
+      /** Undefined until it can be told. */
+      readonly remainingMs?: number;
+      /** Resident memory now. */
+      readonly rss: number;
+    }
+  | { readonly type: 'remark'; readonly module?: string; readonly message: string }
+  | { readonly type: 'done'; readonly report: Report; readonly folder: string };
+
+export type OnEvent = (event: RunEvent) => void;

@@ -1,0 +1,6 @@
+import { runJob, type Job } from './jobs.js';
+
+/** What a thread of the pool does with a job. */
+export default function work(job: Job): unknown {
+  return runJob(job);
+}

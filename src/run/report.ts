@@ -1,0 +1,94 @@
+import type { PartResult } from './execute.js';
+import { codeHistogram } from './histogram.js';
+import type { ModuleSummary, PlanSummary } from './summary.js';
+
+export interface ModuleReport extends ModuleSummary {
+  /** Squared error of the weight relative to its squares; absent where the weight is untouched. */
+  readonly relMSE?: number;
+  /** -10 log10 relMSE; null when nothing changed. */
+  readonly sqnr_db?: number | null;
+  readonly max_error?: number;
+  /** Sum of (w - ŵ)^2; what its share of the damage is computed from. */
+  readonly squared_error?: number;
+  /** How often each code is used, from the lowest value to the highest (fp8: per exponent); of the worst modules only. */
+  readonly histogram?: { readonly labels: readonly string[]; readonly counts: readonly number[] };
+}
+
+/** report.json: every figure in it was measured in this run. The Markdown and HTML pages are pure functions of it. */
+export interface Report {
+  readonly version: 1;
+  readonly title: string;
+  readonly verdict: string;
+  readonly date: string;
+  readonly tensorpress: string;
+  readonly plan: Omit<PlanSummary, 'modules'>;
+  readonly size: { readonly before: number; readonly after: number };
+  readonly bits_per_weight: number;
+  readonly bits_per_quantized_weight: number | null;
+  readonly modules: readonly ModuleReport[];
+  readonly remarks: readonly { readonly module?: string; readonly message: string }[];
+  readonly seconds: number;
+  readonly peak_memory_bytes: number;
+}
+
+export interface ReportInput {
+  readonly plan: PlanSummary;
+  readonly results: readonly PartResult[];
+  readonly version: string;
+  readonly date: Date;
+  readonly seconds: number;
+  readonly peakMemory: number;
+}
+
+/** Modules whose use of codes is shown. */
+const HISTOGRAMS = 8;
+
+export function buildReport({ plan, results, version, date, seconds, peakMemory }: ReportInput): Report {
+  const { modules, ...rest } = plan;
+  const figures = new Map(results.flatMap(({ record }) => Object.entries(record.modules)));
+  const reports = modules.map((module): ModuleReport => {
+    const measured = figures.get(module.stored_with ?? module.module);
+    if (measured === undefined) return module;
+    const { relMSE, sqnr, maxError, squaredError } = measured;
+    return { ...module, relMSE, sqnr_db: sqnr, max_error: maxError, squared_error: squaredError };
+  });
+  const worst = new Set(worstModules(reports, HISTOGRAMS).map(({ module }) => module));
+  const shown = reports.map(report => {
+    const args = report.scheme?.weights;
+    return worst.has(report.module) && args
+      ? { ...report, histogram: codeHistogram(args, figures.get(report.module)!.usage) }
+      : report;
+  });
+  const bits = plan.bits_per_quantized_weight;
+  return {
+    version: 1,
+    title: `${plan.model.name} at ${(bits ?? plan.bits_per_weight).toFixed(2)} bits`,
+    verdict: verdict(plan, worstModules(reports, 3)),
+    date: date.toISOString(),
+    tensorpress: version,
+    plan: rest,
+    size: plan.size,
+    bits_per_weight: plan.bits_per_weight,
+    bits_per_quantized_weight: bits,
+    modules: shown,
+    remarks: results.flatMap(({ record }) => record.remarks),
+    seconds,
+    peak_memory_bytes: peakMemory,
+  };
+}
+
+/** Modules with the largest relative error, worst first. */
+export function worstModules(modules: readonly ModuleReport[], count: number): ModuleReport[] {
+  return modules
+    .filter(m => (m.relMSE ?? 0) > 0 && m.stored_with === undefined)
+    .sort((a, b) => b.relMSE! - a.relMSE!)
+    .slice(0, count);
+}
+
+function verdict(plan: PlanSummary, worst: readonly ModuleReport[]): string {
+  const share = Math.round((100 * plan.size.after) / plan.size.before);
+  const size = `${share} % of the original size`;
+  const [first] = worst;
+  if (first === undefined) return `${size}; no weight was changed.`;
+  return `${size}; the weight with the largest relative error is ${first.module} (SQNR ${(first.sqnr_db ?? 0).toFixed(1)} dB).`;
+}

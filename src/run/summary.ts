@@ -1,0 +1,110 @@
+import type { Diagnostic } from '../errors.js';
+import type { ModuleScheme, PatternUse } from '../modifiers/modifier.js';
+import type { Output } from '../outputs/output.js';
+import type { Plan } from '../recipe/plan.js';
+import { weightedModules } from '../runtime/model/model.js';
+import type { Estimate } from './estimate.js';
+import { runtimeAdvice, type RuntimeAdvice } from './runtimes.js';
+
+export interface ModuleSummary {
+  readonly module: string;
+  readonly shape: readonly [number, number];
+  /** Null: left as it is. */
+  readonly scheme: ModuleScheme | null;
+  readonly format: string;
+  readonly bits_per_weight: number;
+  readonly bytes: { readonly before: number; readonly after: number };
+  /** Where its tensors are stored when not under its own name. */
+  readonly stored_with?: string;
+}
+
+/** A plan as data for people and programs: what `plan --json` prints. */
+export interface PlanSummary {
+  readonly recipe: string;
+  readonly model: {
+    readonly name: string;
+    readonly folder: string;
+    readonly architecture: string;
+    readonly known: boolean;
+    readonly layers: number;
+    readonly parameters: number;
+    readonly dtype: string;
+    readonly tied_embeddings: boolean;
+    readonly notes: readonly string[];
+  };
+  readonly steps: readonly {
+    readonly modifier: string;
+    readonly modules: number;
+    readonly patterns: readonly PatternUse[];
+  }[];
+  readonly modules: readonly ModuleSummary[];
+  /** Bytes of all tensors, of the source and of the first output. */
+  readonly size: { readonly before: number; readonly after: number };
+  /** Of the whole model, from real buffer lengths. */
+  readonly bits_per_weight: number;
+  /** Of the modules that become codes, scales and zero points included; null when there is none. */
+  readonly bits_per_quantized_weight: number | null;
+  readonly outputs: readonly {
+    readonly format: string;
+    readonly folder: string;
+    readonly files: readonly { name: string; bytes: number }[];
+  }[];
+  readonly estimate: { readonly seconds: number; readonly memory_bytes: number; readonly disk_bytes: number };
+  readonly runtimes: readonly RuntimeAdvice[];
+  readonly warnings: readonly Diagnostic[];
+}
+
+export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Estimate, recipeName: string): PlanSummary {
+  const { model, outcome, steps } = plan;
+  const [output] = outputs;
+  const tensors = [...model.source.tensors.values()];
+  const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);
+  const before = tensors.reduce((sum, { bytes }) => sum + bytes, 0);
+  const modules = weightedModules(model).map(({ name, weight }): ModuleSummary => {
+    const scheme = outcome.schemes.get(name) ?? null;
+    const stored = outcome.joined.get(name);
+    const elements = weight.rows * weight.columns;
+    const size = model.source.tensors.get(weight.tensor)!.bytes;
+    const after = scheme?.weights ? (output?.moduleBytes(stored ?? name) ?? 0) : size;
+    return {
+      module: name,
+      shape: [weight.rows, weight.columns],
+      scheme,
+      format: scheme?.format ?? 'dense',
+      bits_per_weight: (after * 8) / elements,
+      bytes: { before: weight.tiedTo === undefined ? size : 0, after: stored === undefined ? after : 0 },
+      ...(stored === undefined ? {} : { stored_with: stored }),
+    };
+  });
+  const coded = modules.filter(({ scheme, stored_with }) => scheme?.weights && stored_with === undefined);
+  const elements = coded.reduce((sum, { shape: [r, c] }) => sum + r * c, 0);
+  const after = output?.tensorBytes ?? before;
+  return {
+    recipe: recipeName,
+    model: {
+      name: model.name,
+      folder: model.folder,
+      architecture: model.architecture,
+      known: model.known,
+      layers: model.parts.filter(({ id }) => id.startsWith('layers.')).length,
+      parameters,
+      dtype: model.dtype,
+      tied_embeddings: model.tied,
+      notes: model.notes,
+    },
+    steps: steps.map(({ modifier, schemes, patterns }) => ({
+      modifier: modifier.type,
+      modules: schemes.size,
+      patterns,
+    })),
+    modules,
+    size: { before, after },
+    bits_per_weight: (after * 8) / parameters,
+    bits_per_quantized_weight:
+      elements > 0 ? (coded.reduce((sum, { bytes }) => sum + bytes.after, 0) * 8) / elements : null,
+    outputs: outputs.map(({ format, folder, files }) => ({ format, folder, files: [...files] })),
+    estimate: { seconds: cost.seconds, memory_bytes: cost.memoryBytes, disk_bytes: cost.diskBytes },
+    runtimes: runtimeAdvice(outcome.schemes.values()),
+    warnings: plan.warnings,
+  };
+}
