@@ -39,8 +39,8 @@ export function codeRange({ num_bits, type }: Quantizer): { lowest: number; high
  * min and max are first made to enclose 0. A scale of 0 becomes 1/8 (e4m3), 1 (E8M0) or T's machine epsilon. The zero point of an all-zero
  * block, 0/0 in the formula, is 0.
  *
- * In float16 a scale can be too small to keep its digits. Such scales are computed in float32 (see `keepDigits`), unless `float16` asks for
- * the plain arithmetic; `float16Underflow` counts them.
+ * In float16 the scale of a float scheme can be too small to keep its digits. Such scales are computed in float32 (see `keepDigits`), unless
+ * `float16` asks for the plain arithmetic; `float16Underflow` counts them. Scales of integer schemes stay the reference's.
  */
 export function qparams(
   range: Range,
@@ -54,7 +54,7 @@ export function qparams(
   const levels = args.type === 'int' ? highest - lowest : 2 * highest;
   const divisor = args.symmetric ? levels / 2 : levels;
   const epsilon = machineEpsilon(globalScale === null ? dtype : 'F32');
-  const rescue = dtype === 'F16' && float16 === 'sound';
+  const rescue = dtype === 'F16' && args.type === 'float' && float16 === 'sound';
 
   const blocks = range.min.length;
   const scale = new Float32Array(blocks);
@@ -71,7 +71,7 @@ export function qparams(
     if (rescue && s < smallestNormal('F16')) s = keepDigits(s, span, divisor, args, globalScale);
     if (globalScale !== null) s = Math.fround(globalScale * s);
     if (args.scale_dtype === 'torch.float8_e4m3fn') s = E4M3[encodeE4M3(s)]! || 0.125;
-    if (zeroPoint !== null && s !== 0) {
+    if (zeroPoint !== null && (s !== 0 || min !== 0)) {
       zeroPoint[i] = roundHalfEven(Math.min(Math.max(T(lowest - T(min / s)), lowest), highest));
     }
     scale[i] = s || epsilon;
@@ -106,7 +106,7 @@ export function globalScale(absmax: number, dtype: ModelDType): number {
  */
 function keepDigits(s: number, span: number, divisor: number, args: Quantizer, globalScale: number | null): number {
   if (globalScale !== null) return Math.fround(span / divisor);
-  const halfStep = args.type === 'int' ? 0.5 : args.num_bits === 4 ? 1 : 16;
+  const halfStep = args.num_bits === 4 ? 1 : 16;
   return span > s * (divisor + halfStep) ? s + 2 ** -24 : s;
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { TensorpressError } from '../../src/errors.js';
+import type { TensorpressError } from '../../src/errors.js';
 import {
   DTYPE_BYTES,
   firstNonFinite,

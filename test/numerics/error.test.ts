@@ -6,7 +6,8 @@ describe('quantization error', () => {
   it('known answer', () => {
     const sums = emptyError(2);
     accumulateError(Float32Array.of(3, 4, 0, 0), Float32Array.of(3, 3.5, 0, 0.5), 0, 2, sums);
-    const { relMSE, sqnr, maxError } = finishError(sums);
+    const { relMSE, sqnr, squaredError, maxError } = finishError(sums);
+    assert.equal(squaredError, 0.5);
     assert.equal(relMSE, 0.5 / 25);
     assert.equal(sqnr, -10 * Math.log10(0.02));
     assert.equal(maxError, 0.5);
@@ -44,6 +45,6 @@ describe('quantization error', () => {
   it('nothing changed, even if everything is zero', () => {
     const sums = emptyError(1);
     accumulateError(Float32Array.of(0, 0), Float32Array.of(0, 0), 0, 2, sums);
-    assert.deepEqual(finishError(sums), { relMSE: 0, sqnr: null, maxError: 0 });
+    assert.deepEqual(finishError(sums), { relMSE: 0, sqnr: null, squaredError: 0, maxError: 0 });
   });
 });
