@@ -10,7 +10,7 @@ const STYLE = new URL('../.prettierrc.json', import.meta.url);
 /** The types of recipes in normal form, as the text of a module. */
 export async function generateTypes(): Promise<string> {
   const schema = mapSchema(normalSchema(bundle()), forTypes);
-  return compile(schema as JSONSchema, 'NativeRecipe', {
+  return compile(schema as unknown as JSONSchema, 'NativeRecipe', {
     bannerComment: '// Generated from schema/ by `npm run schema`; do not edit.',
     additionalProperties: false,
     style: JSON.parse(readFileSync(STYLE, 'utf8')) as object,

@@ -16,29 +16,34 @@ export function fieldName(path: Path): string {
 
 /** Which map of the recipe a path leads to, without the names that users choose: `config_groups.weights`, `GPTQModifier`, `calibration`. */
 export function home(path: Path, schema: Schema): string {
-  const names = walk(path, schema).flatMap(({ step, own }) => (own ? [String(step)] : []));
-  const [first, type, ...fields] = names;
-  if (first !== 'modifiers') return names.join('.') || 'the recipe';
-  return fields.join('.') || type || first;
+  const { fields } = follow(path, schema);
+  const [first, type, ...inner] = fields;
+  if (first !== 'modifiers') return fields.join('.') || 'the recipe';
+  return inner.join('.') || type || first;
 }
 
 /** The schema of the value that a path leads to. */
 export function schemaAt(path: Path, schema: Schema): Schema | undefined {
-  const last = walk(path, schema).at(-1);
-  return last?.schema && resolve(last.schema, schema);
+  const { found } = follow(path, schema);
+  return found && resolve(found, schema);
 }
 
-/** A path step by step: the schema of each, and whether it is a field of the schema or a name that the user chose. */
-function walk(path: Path, root: Schema): { step: string | number; own: boolean; schema: Schema | undefined }[] {
-  let at: Schema | undefined = root;
-  return path.map(step => {
-    const here: Schema | undefined = at && resolve(at, root);
-    const { properties = {} } = here ?? {};
-    const own = typeof step === 'string' && Object.hasOwn(properties, step);
-    const rest: Schema | boolean | undefined = typeof step === 'number' ? here?.items : here?.additionalProperties;
-    at = own ? properties[step] : typeof rest === 'object' ? rest : undefined;
-    return { step, own, schema: at };
-  });
+/** Follows a path through a schema: the steps that are fields of it (not names that users choose), and the schema at the end. */
+function follow(path: Path, root: Schema): { fields: string[]; found: Schema | undefined } {
+  const fields: string[] = [];
+  let found: Schema | undefined = root;
+  for (const step of path) {
+    const here: Schema = found === undefined ? {} : resolve(found, root);
+    const { properties = {}, items, additionalProperties } = here;
+    if (typeof step === 'string' && Object.hasOwn(properties, step)) {
+      fields.push(step);
+      found = properties[step];
+    } else {
+      const rest = typeof step === 'number' ? items : additionalProperties;
+      found = typeof rest === 'object' ? rest : undefined;
+    }
+  }
+  return { fields, found };
 }
 
 const homes = new WeakMap<Schema, ReadonlyMap<string, readonly string[]>>();

@@ -11,13 +11,14 @@ const GUTTER = 6;
 export function frameOf({ source, from, to }: At): string {
   const { line, column } = source.position(from);
   const text = clean(source.line(line) ?? '');
-  const start = column - 1;
+  const start = Math.min(column - 1, text.length); // the place may be the line break
+
   const length = Math.max(
     1,
     Math.min(codePoints(source.text.slice(from, to).split(/\r?\n/, 1)[0]!).length, text.length - start),
   );
 
-  const shift = text.length <= WIDTH ? 0 : Math.max(0, Math.min(start - 20, text.length - WIDTH));
+  const shift = text.length <= WIDTH ? 0 : Math.max(0, Math.min(start - 20, text.length + 1 - WIDTH));
   const before = line > 1 && shift === 0 && !source.options.separateLines ? clean(source.line(line - 1)!) : [];
   const rows = before.some(c => c !== ' ') ? [`${gutter(line - 1)}${cut(before, shift)}`] : [];
   rows.push(`${gutter(line)}${cut(text, shift)}`);

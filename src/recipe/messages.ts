@@ -44,7 +44,7 @@ export function explain(error: ErrorObject, path: Path, schema: Schema): Message
     case 'required':
       return missingField(String(params['missingProperty']), parent, path, schema);
     case 'type':
-      return typeError(value, parent, [parent.type ?? []].flat(), path);
+      return typeError(value, parent, [parent.type ?? []].flat(), path, schema);
     case 'anyOf':
       return unionError(value, parent, path, schema);
     case 'enum':
@@ -56,7 +56,8 @@ export function explain(error: ErrorObject, path: Path, schema: Schema): Message
     case 'discriminator': {
       const all = parent.oneOf!.map(alternative => resolve(alternative, schema).properties!['format']!.const);
       if (params['tagValue'] !== undefined) return unknownValue(params['tagValue'], all, [...path, 'format']);
-      return { ...say('missing-field', `${name} needs "format"`, choices(undefined, all.map(String))), about: 'key' };
+      const missing = say('missing-field', `${name} needs "format"`, choices(undefined, all.map(String)));
+      return { ...missing, path: [...path, 'format'], about: 'key' };
     }
     case 'const':
       return say('unknown-value', `${name} must be ${show(parent.const)}, not ${show(value)}`, parent.description);
@@ -116,7 +117,8 @@ function missingField(field: string, parent: Schema, path: Path, schema: Schema)
     code: 'missing-field',
     message,
     hint,
-    path,
+    // what is missing has no place: its map is shown
+    path: [...path, field],
     about: 'key',
   });
   if (path.length === 0 && field === 'version')
@@ -138,7 +140,7 @@ function unknownValue(value: unknown, all: readonly unknown[], path: Path): Mess
   };
 }
 
-function typeError(value: unknown, schema: Schema, types: readonly string[], path: Path): Message {
+function typeError(value: unknown, parent: Schema, types: readonly string[], path: Path, schema: Schema): Message {
   const expected = types
     .filter(type => type !== 'null')
     .map(type => TYPES[type] ?? type)
@@ -146,7 +148,7 @@ function typeError(value: unknown, schema: Schema, types: readonly string[], pat
   const name = subject(path);
   if (value === null)
     return { code: 'empty', message: `${name} is empty`, hint: `it must be ${expected}`, path, about: 'key' };
-  const hint = correction(value, types) ?? example(schema, path, schema);
+  const hint = correction(value, types) ?? example(parent, path, schema);
   return { code: 'wrong-type', message: `${name} must be ${expected}, not ${show(value)}`, hint, path, about: 'value' };
 }
 
@@ -161,7 +163,8 @@ function correction(value: unknown, types: readonly string[]): string | undefine
     const isNumber = value.trim() !== '' && Number.isFinite(Number(value));
     if (isNumber && (type === 'integer' || type === 'number')) return `write ${value.trim()} without quotes`;
   }
-  if (type === 'string' && typeof value !== 'object') return `put it in quotes: "${String(value)}"`;
+  if (type === 'string' && (typeof value === 'number' || typeof value === 'boolean'))
+    return `put it in quotes: "${value}"`;
   if (type === 'array' && typeof value === 'object') return 'put "- " before each item';
   if (type === 'object' && Array.isArray(value)) return 'write "name: value", without "- "';
   return undefined;
@@ -172,7 +175,7 @@ function unionError(value: unknown, parent: Schema, path: Path, schema: Schema):
   const types = parent.anyOf!.flatMap(alternative => typesOf(alternative, schema));
   const names = texts(parent, schema);
   if (names.length === 0 || (typeof value !== 'string' && typeof value !== 'number')) {
-    return typeError(value, parent, [...new Set(types)], path);
+    return typeError(value, parent, [...new Set(types)], path, schema);
   }
   const all = [...(types.includes('boolean') ? ['true', 'false'] : []), ...names];
   const found = unknownValue(value, all, path);
@@ -199,11 +202,9 @@ function texts(schema: Schema, root: Schema): string[] {
 }
 
 function range({ minimum, maximum, exclusiveMinimum: above, exclusiveMaximum: below }: Schema): string {
-  if (minimum !== undefined && maximum !== undefined) return `from ${String(minimum)} to ${String(maximum)}`;
-  const low =
-    minimum !== undefined ? `at least ${String(minimum)}` : above !== undefined ? `above ${String(above)}` : undefined;
-  const high =
-    maximum !== undefined ? `at most ${String(maximum)}` : below !== undefined ? `below ${String(below)}` : undefined;
+  if (minimum !== undefined && maximum !== undefined) return `from ${minimum} to ${maximum}`;
+  const low = minimum !== undefined ? `at least ${minimum}` : above !== undefined ? `above ${above}` : undefined;
+  const high = maximum !== undefined ? `at most ${maximum}` : below !== undefined ? `below ${below}` : undefined;
   return [low, high].filter(part => part !== undefined).join(' and ');
 }
 

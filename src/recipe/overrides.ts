@@ -1,4 +1,4 @@
-import { choices, quote, type Report } from './findings.js';
+import { choices, quote, type Finding, type Report } from './findings.js';
 import { mapNode, type MapNode, type Node } from './nodes.js';
 import { join, Source, type At } from './source.js';
 import { suggest } from '../schemes/suggest.js';
@@ -49,13 +49,10 @@ function apply(root: Node, source: Source, from: number, argument: string, repor
   }
   const end = from + argument.length;
   const start = from + path.length + 1;
-  let broken = false;
-  const tell: Report = finding => {
-    broken = true;
-    report(finding);
-  };
-  const value = parseYaml(source, tell, { from: start, to: end, pointer });
-  if (broken) return root;
+  const findings: Finding[] = [];
+  const value = parseYaml(source, finding => findings.push(finding), { from: start, to: end, pointer });
+  findings.forEach(report);
+  if (findings.length > 0) return root;
   const empty: Node = { kind: 'scalar', value: null, at: { source, from: start, to: end, pointer } };
   return assign(root, steps, value ?? empty, report);
 }

@@ -1,6 +1,6 @@
 import { TensorpressError, type Place } from '../errors.js';
 import { frameOf } from './frame.js';
-import { recipeError, type Finding } from './findings.js';
+import { recipeError, type Finding, type Report } from './findings.js';
 import { languageOf } from './language.js';
 import { locate, start, toJs, wholeOf, type MapNode, type Node, type Path } from './nodes.js';
 import { applyOverrides } from './overrides.js';
@@ -48,7 +48,7 @@ export function parseRecipe(
 ): ParsedRecipe {
   if (text.length > MAX_BYTES) throw tooLarge(file, text.length);
   const findings: Finding[] = [];
-  const report = (finding: Finding) => void findings.push(finding);
+  const report: Report = finding => findings.push(finding);
   const source = new Source(file, text.replace(/^\uFEFF/, ''));
   const native = readNative(source, languageOf(extraModifiers).types, report);
   if (native === undefined) throw recipeError(file, findings);
@@ -81,31 +81,26 @@ function nothingToDo(native: MapNode): Finding {
   };
 }
 
-function readNative(source: Source, types: readonly string[], report: (finding: Finding) => void): MapNode | undefined {
-  let reported = false;
-  const tell = (finding: Finding) => {
-    reported = true;
-    report(finding);
-  };
-  const range = source.file.toLowerCase().endsWith('.md')
-    ? frontMatter(source, tell)
-    : { from: 0, to: source.text.length };
+function readNative(source: Source, types: readonly string[], report: Report): MapNode | undefined {
+  const findings: Finding[] = [];
+  const tell: Report = finding => findings.push(finding);
+  const range = isMarkdown(source) ? frontMatter(source, tell) : { from: 0, to: source.text.length };
   const root = range && parseYaml(source, tell, range);
-  if (root === undefined || (root.kind === 'scalar' && root.value === null)) {
-    if (!reported)
-      report({
-        code: 'no-recipe',
-        message: 'the recipe is empty',
-        hint: 'begin it with "version: 1" and "modifiers:"',
-        at: start(wholeOf(source)),
-      });
-    return undefined;
+  const isEmpty = root === undefined || (root.kind === 'scalar' && root.value === null);
+  if (isEmpty && findings.length === 0) {
+    const hint = 'begin it with "version: 1" and "modifiers:"';
+    report({ code: 'no-recipe', message: 'the recipe is empty', hint, at: start(wholeOf(source)) });
   }
-  return toNative(root, types, report);
+  findings.forEach(report);
+  return isEmpty ? undefined : toNative(root, types, report);
+}
+
+function isMarkdown({ file }: Source): boolean {
+  return file.toLowerCase().endsWith('.md');
 }
 
 /** The text between the first two lines that consist of `---`, which only blank lines may precede. */
-function frontMatter(source: Source, report: (finding: Finding) => void): { from: number; to: number } | undefined {
+function frontMatter(source: Source, report: Report): { from: number; to: number } | undefined {
   const open = /^\s*---[ \t]*\r?\n/.exec(source.text);
   const close = open && /^---[ \t]*\r?$/m.exec(source.text.slice(open[0].length));
   if (open && close) return { from: open[0].length, to: open[0].length + close.index };
@@ -121,7 +116,7 @@ function frontMatter(source: Source, report: (finding: Finding) => void): { from
 /** The language, open to modifiers whose plugins are not loaded yet. */
 function languageWith(unknown: readonly string[], extraModifiers: Schemas | undefined) {
   const language = languageOf(extraModifiers);
-  const open = unknown.filter(type => !language.types.includes(type));
+  const open = unknown.filter(type => /^[A-Za-z]\w*$/.test(type) && !language.types.includes(type));
   return open.length === 0 ? language : languageOf(Object.fromEntries(open.map(type => [type, { type: 'object' }])));
 }
 

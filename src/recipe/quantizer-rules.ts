@@ -92,12 +92,12 @@ function givesScheme({ scheme, config_groups: groups }: Options): boolean {
 
 function actorderConflicts({ actorder, config_groups: groups }: Options, isSound: IsSound): Broken[] {
   if (actorder === undefined || !isSound(['actorder'])) return [];
+  const own = actorder as QuantizationArgs['actorder'];
   return Object.entries(isRecord(groups) ? groups : {}).flatMap(([name, group]) => {
     const weights = isSound(['config_groups', name]) ? normalizeScheme(group).scheme?.weights : undefined;
     if (weights == null || weights.actorder === null) return [];
-    if (actorderOf(weights) === actorderOf({ ...weights, actorder: actorder as QuantizationArgs['actorder'] }))
-      return [];
-    const message = `actorder is ${String(actorder)} on the modifier and ${weights.actorder} here`;
+    if (actorderOf(weights) === actorderOf({ ...weights, actorder: own })) return [];
+    const message = `actorder is ${own} on the modifier and ${weights.actorder} here`;
     return [
       {
         code: 'actorder-conflict',

@@ -17,6 +17,7 @@ const QUANTIZERS = ['QuantizationModifier', 'GPTQModifier', 'AutoRoundModifier']
  */
 export function checkRules(recipe: unknown, refused: readonly Path[], node: Node, report: Report): void {
   const isSound: IsSound = path => !refused.some(other => startsWith(other, path) || startsWith(path, other));
+  const isRefused = new Set(refused.map(path => JSON.stringify(path)));
   if (!isRecord(recipe)) return;
   const entries = Array.isArray(recipe['modifiers']) ? recipe['modifiers'].filter(isRecord) : [];
   const modifiers = entries.map((entry): Modifier => {
@@ -37,6 +38,7 @@ export function checkRules(recipe: unknown, refused: readonly Path[], node: Node
     ...outputProblems(recipe['outputs']),
   ];
   for (const { code, path, message, hint, candidates } of problems) {
+    if (path.some((_, i) => isRefused.has(JSON.stringify(path.slice(0, i + 1))))) continue;
     const { node: found, key, exact } = locate(node, path);
     const value = toJs(found);
     const suggestion = exact && typeof value === 'string' ? suggest(value, candidates ?? []) : undefined;

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { TensorpressError } from '../errors.js';
 
 /** A JSON Schema (2020-12), as far as the schemas of recipes use it. */
 export interface Schema {
@@ -13,6 +14,10 @@ export interface Schema {
   readonly type?: string | readonly string[];
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly exclusiveMaximum?: number;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly additionalProperties?: boolean | Schema;
   readonly items?: boolean | Schema;
@@ -38,7 +43,7 @@ const MODIFIERS = 'modifiers';
  * The schema of recipes in one piece: every file below `schema/` that the root leads to, as `$defs`, with local references only. Modifiers of
  * plugins are added by class; their schemas may refer to their own `$defs` and to ours by `$id`.
  *
- * @throws Error when a schema refers to something that does not exist
+ * @throws TensorpressError PLUGIN when a plugin's schema refers to something that does not exist
  */
 export function bundle(extraModifiers: Schemas = {}): Schema {
   const $defs: Record<string, Schema> = {};
@@ -49,6 +54,9 @@ export function bundle(extraModifiers: Schemas = {}): Schema {
     const name = `plugin.${type}`;
     add(name, inline(schema, id, $defs, name), $defs);
     extra[type] = { $ref: `#/$defs/${name}` };
+  }
+  for (const [name, schema] of Object.entries($defs)) {
+    if (name.startsWith('plugin.')) mapSchema(schema, part => checkReference(part, name, $defs));
   }
   const modifiers = $defs[MODIFIERS]!;
   $defs[MODIFIERS] = { ...modifiers, properties: { ...modifiers.properties, ...extra } };
@@ -110,16 +118,26 @@ function inline(file: Schema, id: string, $defs: Record<string, Schema>, name = 
     const target = url.href.startsWith(`${id}#`) ? name : nameOf(url.href);
     const definition = url.hash.replace(/^#(\/\$defs\/)?/, '');
     if (target !== name && !Object.hasOwn($defs, target)) {
-      if (!url.href.startsWith(BASE))
-        throw new Error(`schema ${id} refers to ${schema.$ref}, which is not part of tensorpress`);
-      $defs[target] = {};
       const path = url.href.slice(BASE.length).replace(/#.*/, '');
+      if (!url.href.startsWith(BASE) || !existsSync(new URL(path, FOLDER))) throw notFound(id, schema.$ref);
+      $defs[target] = {};
       add(target, inline(readSchema(path), BASE + path, $defs), $defs);
     }
     return { ...schema, $ref: `#/$defs/${definition === '' ? target : `${target}.${definition}`}` };
   });
   for (const [key, definition] of Object.entries(local.$defs ?? {})) add(`${name}.${key}`, definition, $defs);
   return local;
+}
+
+function checkReference(part: Schema, name: string, $defs: Schemas): Schema {
+  if (part.$ref !== undefined && !Object.hasOwn($defs, part.$ref.replace('#/$defs/', '')))
+    throw notFound(name, part.$ref);
+  return part;
+}
+
+function notFound(schema: string, reference: string): TensorpressError {
+  const hint = 'a schema may refer to its own $defs, and to the files of tensorpress by their $id';
+  return new TensorpressError('PLUGIN', `the schema ${schema} refers to ${reference}, which does not exist`, { hint });
 }
 
 function nameOf(id: string): string {

@@ -49,7 +49,7 @@ export function normalForm(value: unknown, schema: Schema, full: Schema): unknow
 
 function members(value: unknown, schema: Schema, full: Schema): unknown {
   if (Array.isArray(value)) {
-    return value.map((item, i) => {
+    return value.map((item: unknown, i) => {
       const each = schema.prefixItems?.[i] ?? schema.items;
       return typeof each === 'object' ? normalForm(item, each, full) : item;
     });

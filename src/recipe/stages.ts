@@ -102,7 +102,7 @@ function stage(name: string, { key, value }: Entry, types: readonly string[], re
   }
   if (value.entries.size === 0) report(empty(name, key));
   const groups = Array.from(value.entries);
-  const stray = groups.filter(([group, entry]) => types.includes(group) || /^[A-Z].*Modifier$/.test(group));
+  const stray = groups.filter(([group]) => types.includes(group) || /^[A-Z].*Modifier$/.test(group));
   if (stray.length > 0) {
     const hint = `put a group between them: "${name.replace(STAGE, '') || 'quant'}${GROUP}:", and the modifiers below it`;
     report({

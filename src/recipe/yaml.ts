@@ -1,5 +1,5 @@
 import { Composer, Lexer, Parser, isAlias, isMap, isScalar, isSeq, Scalar } from 'yaml';
-import type { CST, Document, Node as YamlNode, ParsedNode, YAMLMap, YAMLSeq, YAMLError } from 'yaml';
+import type { CST, Document, Node as YamlNode, ParsedNode, YAMLMap, YAMLSeq } from 'yaml';
 import { choices, quote, type Report } from './findings.js';
 import { explainSyntax } from './syntax.js';
 import { start, wholeOf, type Entry, type Node } from './nodes.js';
@@ -48,7 +48,7 @@ export function parseYaml(
     return undefined;
   }
   const composer = new Composer({ schema: 'core', uniqueKeys: false, prettyErrors: false, resolveKnownTags: false });
-  const [document, second] = Array.from(composer.compose(tokens, false, to - from)) as Document.Parsed[];
+  const [document, second] = Array.from<Document.Parsed>(composer.compose(tokens, false, to - from));
   if (document === undefined) return undefined;
 
   const errors = [...document.errors, ...document.warnings.filter(({ code }) => code === 'TAG_RESOLVE_FAILED')];
@@ -141,7 +141,7 @@ class Reader {
       ? { kind: 'map', entries: this.#entries(yaml, pointer, depth), at }
       : isSeq(yaml)
         ? { kind: 'list', items: this.#items(yaml, pointer, depth), at }
-        : { kind: 'scalar', value: this.#scalar(yaml as Scalar, at), at };
+        : { kind: 'scalar', value: this.#scalar(yaml, at), at };
     if (yaml.anchor !== undefined)
       this.#anchors.set(yaml.anchor, { node, size: this.#size - before, height: height(node) });
     return node;

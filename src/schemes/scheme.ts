@@ -23,8 +23,7 @@ type Position = (typeof POSITIONS)[number];
 const targetList: Field<string[]> = field(
   [''],
   'a list of module names, classes or re: patterns, as in [Linear]',
-  value =>
-    Array.isArray(value) && value.every(target => typeof target === 'string') ? (value as string[]) : undefined,
+  value => (Array.isArray(value) && value.every(target => typeof target === 'string') ? value : undefined),
 );
 
 /** Args are checked by `normalizeArgs`, which says more. */

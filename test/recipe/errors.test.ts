@@ -1,4 +1,9 @@
 import assert from 'node:assert/strict';
+import { TensorpressError } from '../../src/errors.js';
+import { parseRecipe } from '../../src/recipe/parse.js';
+import { frameOf } from '../../src/recipe/frame.js';
+import { bundle, resolve } from '../../src/recipe/schema.js';
+import { Source } from '../../src/recipe/source.js';
 import { findings, one, rejected, shown } from './support.js';
 
 /** Trims the indentation that a template literal has here. */
@@ -263,8 +268,30 @@ describe('recipe errors in the terminal', () => {
     const [row, caret] = [lines.findIndex(line => line.includes('…')), lines.findIndex(line => line.includes('^'))];
     assert.equal(lines[row]!.slice(lines[caret]!.indexOf('^'), lines[caret]!.lastIndexOf('^') + 1), 'shceme');
     assert.ok(lines.every(line => line.length < 130));
-    // eslint-disable-next-line no-control-regex
     assert.doesNotMatch(lines.join(''), /[\u0000-\u001f]/);
+  });
+});
+
+describe('a caret frame', () => {
+  it('shows a place at the end of a long line, and at its line break', () => {
+    const source = new Source('r', `${'x'.repeat(150)}\r\nshort`);
+    for (const from of [149, 150, 151]) {
+      const [row, carets] = frameOf({ source, from, to: from + 1, pointer: '' }).split('\n');
+      const column = carets!.indexOf('^');
+      assert.equal(carets!.trim(), '| '.padEnd(column - 7) + '^');
+      assert.ok(row!.length - column <= 1 && column <= row!.length && row!.length <= 109);
+    }
+  });
+
+  it('shows an empty line, and a place behind the text', () => {
+    const source = new Source('r', 'a\n\n');
+    assert.equal(frameOf({ source, from: 2, to: 2, pointer: '' }), '     1 | a\n     2 |\n       | ^');
+    assert.equal(frameOf({ source, from: 3, to: 9, pointer: '' }), '     3 |\n       | ^');
+  });
+
+  it('marks only the first line of a value with many', () => {
+    const source = new Source('r', 'key: [a,\n  b]\n');
+    assert.equal(frameOf({ source, from: 5, to: 13, pointer: '' }), '     1 | key: [a,\n       |      ^^^');
   });
 });
 
@@ -335,6 +362,47 @@ describe('recipe errors', () => {
       ['GPTQModifier', '{scheme: W4A16, observer: mse}', ['3:45 observer must be a map, not "mse"']],
     ];
     for (const [type, options, expected] of cases) assert.deepEqual(findings(one(type, options)), expected, options);
+  });
+
+  it('are found for every field of every modifier, one for each wrong value', () => {
+    const full = bundle();
+    const { properties } = full.$defs!['modifiers']!;
+    const values = [
+      '3',
+      '-1',
+      '0.5',
+      'word',
+      '"3"',
+      'yes',
+      'true',
+      '[]',
+      '{}',
+      '[[]]',
+      '[3]',
+      '{a: b}',
+      '{a: {b: [3]}}',
+      '"re:("',
+    ];
+    let refused = 0;
+    for (const [type, modifier] of Object.entries(properties!)) {
+      for (const field of Object.keys(resolve(modifier, full).properties!)) {
+        for (const value of values) {
+          try {
+            parseRecipe(one(type, `{${field}: ${value}}`));
+          } catch (error) {
+            assert.ok(
+              error instanceof TensorpressError && error.code === 'RECIPE',
+              `${type}.${field}: ${value}: ${String(error)}`,
+            );
+            const path = `/modifiers/0/${type}/${field}`;
+            const own = error.diagnostics.filter(({ code, path: found }) => found === path && code !== 'missing-field');
+            assert.ok(own.length <= 1, `${type}.${field}: ${value}: ${own.map(({ message }) => message).join('; ')}`);
+            refused += own.length;
+          }
+        }
+      }
+    }
+    assert.ok(refused > 500);
   });
 
   it('stay readable when there are thousands', () => {

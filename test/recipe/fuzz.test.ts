@@ -22,7 +22,6 @@ function survives(text: string, overrides: readonly string[] = []): void {
     assert.ok(error.diagnostics.length > 0);
     for (const { message, line, column } of error.diagnostics)
       assert.ok(message.length > 5 && line! > 0 && column! > 0);
-    // eslint-disable-next-line no-control-regex
     assert.doesNotMatch(formatDiagnostics(error), /[\u0000-\u0009\u000b-\u001f\u007f]|    at .*\.[jt]s:/);
   }
 }

@@ -145,6 +145,8 @@ describe('modifiers of plugins', () => {
   it('pass while their plugins are not loaded, and are checked when they are', () => {
     const withPlugins = `${text}plugins: [./clip-outliers.ts]\n`;
     assert.deepEqual(parseRecipe(withPlugins).recipe.modifiers, [{ ClipOutliersModifier: { limit: 3 } }]);
+    const strange = withPlugins.replace('ClipOutliersModifier', '"a/b%#~1"');
+    assert.equal(rejected(strange).diagnostics[0]!.message, 'modifier "a/b%#~1" does not exist');
     assert.equal(rejected(withPlugins, { extraModifiers }).diagnostics[0]!.message, 'limit must be at most 2, not 3');
     const other = withPlugins.replace('ClipOutliers', 'ClipOutlier');
     assert.equal(rejected(other, { extraModifiers }).diagnostics[0]!.hint, 'did you mean "ClipOutliersModifier"?');

@@ -14,12 +14,11 @@ describe('recipes/', () => {
   it('has the recipe of the quickstart', () => assert.ok(names.includes('quickstart.yaml')));
 
   for (const name of names) {
-    it(`${name} is valid, names its schema, and says for whom, on what and what it gives`, () => {
+    it(`${name} is valid, and says for whom, on what, and what to expect`, () => {
       const text = readFileSync(`${FOLDER}/${name}`, 'utf8');
       roundTrip(text);
       assert.ok(validate(parse(text)), JSON.stringify(validate.errors));
-      assert.match(text, /^# yaml-language-server: \$schema=\.\.\/schema\/recipe\.schema\.json\n/);
-      for (const word of ['For', 'On', 'Gives']) assert.match(text, new RegExp(`^# ${word} +\\S`, 'm'));
+      for (const word of ['For', 'On', 'Expect']) assert.match(text, new RegExp(`^# ${word}: +\\S`, 'm'));
     });
   }
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { TensorpressError } from '../../src/errors.js';
 import { generateTypes } from '../../scripts/schema.js';
 import {
   bundle,
@@ -136,7 +137,18 @@ describe('mergedSchema', () => {
     assert.ok(validate(recipe({ targets: 'Linear', limit: 3 })));
     assert.ok(!validate(recipe({ limit: -1 })));
     assert.ok(!validate(recipe({ other: 1 })));
-    assert.throws(() => mergedSchema({ X: { $ref: 'https://example.org/x.json' } }), /not part of tensorpress/);
+    for (const $ref of [
+      'https://example.org/x.json',
+      'https://tensorpress.dev/schema/none.json',
+      '#/$defs/none',
+      '#/properties/a',
+    ]) {
+      const broken = { type: 'object', properties: { a: { $ref } } };
+      assert.throws(
+        () => mergedSchema({ X: broken }),
+        (error: TensorpressError) => error.code === 'PLUGIN',
+      );
+    }
   });
 });
 

@@ -1,0 +1,72 @@
+import { TensorpressError, type Diagnostic } from '../errors.js';
+import type { Problem } from '../modifiers/modifier.js';
+import type { Model } from '../runtime/model/model.js';
+import type { ParsedRecipe, Recipe } from './recipe.js';
+
+/** A finding with its path from the recipe's root. */
+export type PlanFinding = Problem;
+
+/** Work that the recipe asks for and that does not exist yet. */
+export function notBuilt(path: PlanFinding['path'], what: string): PlanFinding {
+  return { level: 'error', path, message: what, notBuilt: true };
+}
+
+/** What a recipe says beside its modifiers and that is not carried out yet. */
+export function unbuiltSections({ outputs = [], evaluation, plugins = [] }: Recipe): PlanFinding[] {
+  const foreign = outputs.flatMap(({ format }, i) =>
+    format === 'compressed-tensors' ? [] : [notBuilt(['outputs', i], `the output format ${format}`)],
+  );
+  return [
+    ...foreign,
+    ...(evaluation === undefined ? [] : [notBuilt(['evaluation'], 'evaluation')]),
+    ...(plugins.length === 0 ? [] : [notBuilt(['plugins'], 'plugins')]),
+  ];
+}
+
+export function alreadyQuantized({ name, folder }: Model): TensorpressError {
+  return new TensorpressError('PLAN', `${name} is quantized already: its config.json holds a quantization_config`, {
+    place: { file: `${folder}/config.json` },
+    hint: `decompress it first: tensorpress convert ${folder} --to dense --out DIR`,
+  });
+}
+
+/**
+ * All findings in the order of the text.
+ * @returns the warnings, when there are no errors
+ * @throws TensorpressError PLAN with every error, or else NOT_BUILT
+ */
+export function raise(findings: readonly PlanFinding[], parsed: ParsedRecipe, model: Model): Diagnostic[] {
+  const placed = findings
+    .map(finding => ({ finding, place: parsed.locate(finding.path) }))
+    .sort((a, b) => (a.place.line ?? 0) - (b.place.line ?? 0) || (a.place.column ?? 0) - (b.place.column ?? 0));
+  const built = placed.filter(({ finding }) => finding.notBuilt === undefined);
+  const diagnostics = (level: Problem['level']) =>
+    built
+      .filter(({ finding }) => finding.level === level)
+      .map(({ finding: { message, hint }, place }): Diagnostic => ({
+        code: 'plan',
+        ...place,
+        message,
+        ...(hint !== undefined && { hint }),
+        frame: parsed.frame(place),
+      }));
+  const errors = diagnostics('error');
+  if (errors.length > 0) {
+    const count = errors.length === 1 ? '1 error' : `${errors.length} errors`;
+    throw new TensorpressError('PLAN', `${parsed.file} does not fit ${model.name}: ${count}`, {
+      diagnostics: errors,
+      place: built.find(({ finding }) => finding.level === 'error')!.place,
+    });
+  }
+  const missing = placed.filter(({ finding }) => finding.notBuilt);
+  if (missing.length > 0) {
+    const what = [...new Set(missing.map(({ finding }) => finding.message))];
+    const list = what.length < 2 ? what.join() : `${what.slice(0, -1).join(', ')} and ${what.at(-1)}`;
+    throw new TensorpressError(
+      'NOT_BUILT',
+      `this recipe is valid, but this version of tensorpress does not carry out ${list} yet`,
+      { place: missing[0]!.place },
+    );
+  }
+  return diagnostics('warning');
+}
