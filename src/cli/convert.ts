@@ -11,5 +11,5 @@ export async function convertCommand(
   const result = await convert(options);
   if (json) return screen.print(JSON.stringify(result, null, 2));
   screen.say(`  ${result.modules} modules decompressed, ${formatBytes(result.bytes)} in ${options.out}`);
-  for (const line of result.dropped) screen.say(`  ${line}`);
+  if (result.dropped !== null) screen.say(`  ${result.dropped}`);
 }

@@ -1,4 +1,5 @@
 import type { ModuleSummary, PlanSummary } from '../run/summary.js';
+import { patterns } from '../runtime/model/untouched.js';
 import { formatBytes, formatCount, formatDuration, formatScheme } from '../run/units.js';
 import { table, type Screen } from './screen.js';
 
@@ -55,13 +56,8 @@ function workRows({ modules }: PlanSummary): string[][] {
     kinds.set(key, [...(kinds.get(key) ?? []), module.module]);
   }
   const rows = [...kinds].map(([key, names]) => ['quantize', `${names.length}`, ...(JSON.parse(key) as string[])]);
-  if (kept.length > 0) rows.push(['keep', `${kept.length}`, nameSample(kept)]);
+  if (kept.length > 0) rows.push(['keep', `${kept.length}`, patterns(kept.map(({ module }) => module))]);
   return rows;
-}
-
-function nameSample(modules: readonly ModuleSummary[]): string {
-  const names = [...new Set(modules.map(({ module }) => module.replace(/\.\d+(?=\.|$)/g, '.*')))];
-  return names.slice(0, 3).join(', ') + (names.length > 3 ? ` and ${names.length - 3} more` : '');
 }
 
 /** Every module on a line; layers that are treated alike are shown once. */

@@ -4,17 +4,17 @@ import { normalizeScheme } from '../schemes/scheme.js';
 import { compilePattern, type Pattern } from '../schemes/targets.js';
 import type { OptionPath, Problem } from './modifier.js';
 
-/** The fields by which QuantizationModifier and GPTQModifier say which module gets which scheme. */
+/** The fields by which QuantizationModifier and GPTQModifier say which module gets which scheme, in native form. */
 export interface SchemeOptions {
-  scheme?: string | Readonly<Record<string, string | readonly string[]>>;
+  scheme?: string | Readonly<Record<string, readonly string[]>>;
   config_groups?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-  targets?: string | readonly string[];
-  ignore?: string | readonly string[];
-  kv_cache_scheme?: Readonly<Record<string, unknown>> | null;
-  weight_observer?: string | null;
-  input_observer?: string | null;
-  output_observer?: string | null;
-  observer?: Readonly<{ weights?: string; input?: string; output?: string }> | null;
+  targets?: readonly string[];
+  ignore?: readonly string[];
+  kv_cache_scheme?: Readonly<Record<string, unknown>>;
+  weight_observer?: string;
+  input_observer?: string;
+  output_observer?: string;
+  observer?: Readonly<{ weights?: string; input?: string; output?: string }>;
 }
 
 /** One target of a group. */
@@ -41,10 +41,10 @@ export function readTargets(options: SchemeOptions): { targets: Target[]; proble
   };
 
   if (typeof scheme === 'string') {
-    add(preset(scheme, listOf(options.targets ?? ['Linear'])), ['scheme'], ['targets']);
+    add(preset(scheme, options.targets ?? ['Linear']), ['scheme'], ['targets']);
   } else {
-    for (const [name, of] of Object.entries(scheme ?? {}))
-      add(preset(name, listOf(of)), ['scheme', name], ['scheme', name]);
+    for (const [name, list] of Object.entries(scheme ?? {}))
+      add(preset(name, list), ['scheme', name], ['scheme', name]);
   }
   for (const [name, given] of Object.entries(config_groups)) {
     const group = ['config_groups', name];
@@ -60,13 +60,10 @@ export function readTargets(options: SchemeOptions): { targets: Target[]; proble
 
 /** The scheme with the observers that the modifier names for all groups. */
 function withObservers(scheme: QuantizationScheme, options: SchemeOptions): QuantizationScheme {
-  const override = (
-    slot: 'weights' | 'input_activations' | 'output_activations',
-    observer: string | null | undefined,
-  ) => {
+  const override = (slot: 'weights' | 'input_activations' | 'output_activations', observer: string | undefined) => {
     const args = scheme[slot];
     // a fully dynamic slot has no observer to override
-    return args === null || observer == null || args.dynamic === true ? args : { ...args, observer };
+    return args === null || observer === undefined || args.dynamic === true ? args : { ...args, observer };
   };
   const { weight_observer, input_observer, output_observer, observer } = options;
   return {
@@ -75,9 +72,4 @@ function withObservers(scheme: QuantizationScheme, options: SchemeOptions): Quan
     input_activations: override('input_activations', input_observer ?? observer?.input),
     output_activations: override('output_activations', output_observer ?? observer?.output),
   };
-}
-
-/** One text stands for a list of one. */
-export function listOf(value: string | readonly string[] | undefined): readonly string[] {
-  return value === undefined ? [] : typeof value === 'string' ? [value] : value;
 }

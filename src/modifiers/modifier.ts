@@ -14,10 +14,14 @@ export interface ModuleScheme {
   readonly target: string;
 }
 
-/** A finding about a recipe's options; `path` leads from the modifier's options to the value. */
+/** Leads from a modifier's options to a value in them. */
+export type OptionPath = readonly (string | number)[];
+
+/** A finding about a recipe's options. */
 export interface Problem {
   readonly level: 'error' | 'warning';
-  readonly path: readonly (string | number)[];
+  readonly path: OptionPath;
+  /** A sentence; of work that does not exist yet only its name. */
   readonly message: string;
   readonly hint?: string;
   /** The work behind this option does not exist yet; everything else about the recipe is right. */
@@ -28,7 +32,7 @@ export interface Problem {
 export interface PatternUse {
   readonly pattern: string;
   readonly role: 'target' | 'ignore';
-  /** Modules it matches that could take a scheme. */
+  /** Modules it matches: of a target those that can take a scheme, of an entry of `ignore` all. */
   readonly matched: number;
   /** Modules whose scheme it decided (targets), or that it kept out (ignore). */
   readonly decided: number;
@@ -36,6 +40,8 @@ export interface PatternUse {
 
 export interface Claims {
   readonly schemes: ReadonlyMap<string, ModuleScheme>;
+  /** For every module that a target decided, the group that it got its scheme from (or that keeps it as it is). */
+  readonly places: ReadonlyMap<string, OptionPath>;
   readonly patterns: readonly PatternUse[];
   readonly problems: readonly Problem[];
 }

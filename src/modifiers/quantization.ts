@@ -1,7 +1,8 @@
 import { float16Underflow, globalScale, qparams } from '../numerics/qparams.js';
 import { absmax } from '../numerics/grid.js';
 import type { Module } from '../runtime/model/model.js';
-import { claimSchemes, type SchemeOptions } from './claims.js';
+import { claimSchemes } from './claims.js';
+import type { SchemeOptions } from './groups.js';
 import { defineModifier, type ModuleScheme } from './modifier.js';
 
 export interface QuantizationOptions extends SchemeOptions {

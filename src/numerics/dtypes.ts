@@ -61,9 +61,12 @@ export function smallestNormal(dtype: ModelDType): number {
 export function roundTo(dtype: ModelDType): (x: number) => number {
   if (dtype === 'F32') return Math.fround;
   const cell = new Float32Array(1);
+  const bits = new Uint32Array(cell.buffer);
+  const round = dtype === 'BF16' ? roundBitsBF16 : roundBitsF16;
   return x => {
     cell[0] = x;
-    return roundArray(cell, dtype)[0]!;
+    round(bits, cell);
+    return cell[0];
   };
 }
 
@@ -159,6 +162,12 @@ export function widen(bytes: Uint8Array, dtype: DType): Float32Array {
     case 'C64':
       throw new TensorpressError('TENSOR', 'complex numbers (C64) cannot be read as real ones');
   }
+}
+
+/** x[c] = element at + c of a weight's stored elements, for the columns of one row. */
+export function widenRow(stored: Uint8Array, at: number, dtype: ModelDType, x: Float32Array): void {
+  const bytes = DTYPE_BYTES[dtype];
+  x.set(widen(stored.subarray(at * bytes, (at + x.length) * bytes), dtype));
 }
 
 /**

@@ -24,7 +24,7 @@ export function encodeF16(x: number): number {
   const a = u & 0x7fffffff;
   if (a > 0x7f800000) return sign | 0x7e00;
   if (a >= 0x477ff000) return sign | 0x7c00;
-  if (a < 0x38800000) return sign | roundHalfEven(Math.abs(f32[0]!) * 2 ** 24); // subnormal: multiples of 2^-24
+  if (a < 0x38800000) return sign | roundHalfEven(Math.abs(f32[0]) * 2 ** 24); // subnormal: multiples of 2^-24
   return sign | ((a + 0xfff + ((a >>> 13) & 1) - 0x38000000) >>> 13);
 }
 
@@ -47,7 +47,7 @@ export function encodeE4M3(x: number): number {
   const a = u & 0x7fffffff;
   if (a > 0x7f800000) return sign | 0x7f;
   if (a >= 0x43e00000) return sign | 0x7e;
-  if (a < 0x3c800000) return sign | roundHalfEven(Math.abs(f32[0]!) * 512); // subnormal: multiples of 2^-9
+  if (a < 0x3c800000) return sign | roundHalfEven(Math.abs(f32[0]) * 512); // subnormal: multiples of 2^-9
   return sign | ((a + 0x7ffff + ((a >>> 20) & 1) - 0x3c000000) >>> 20);
 }
 
@@ -94,7 +94,7 @@ export function encodeE2M1(x: number): number {
   const sign = u > 0x80000000 ? 8 : 0;
   const a = u & 0x7fffffff;
   if (a >= 0x40c00000) return sign | 7;
-  if (a < 0x3f800000) return sign | roundHalfEven(Math.abs(f32[0]!) * 2); // 0, 0.5 and 1
+  if (a < 0x3f800000) return sign | roundHalfEven(Math.abs(f32[0]) * 2); // 0, 0.5 and 1
   return sign | ((a + 0x1fffff + ((a >>> 22) & 1) - 0x3f000000) >>> 22);
 }
 

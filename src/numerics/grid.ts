@@ -47,7 +47,7 @@ export function emptyRange(grid: Grid): Range {
 
 /**
  * Widens `into` by the whole rows fromRow, fromRow + 1, ... that `x` holds. Chunks may end anywhere between two rows and come in any order.
- * NaN is passed over: look for it with `firstNonFinite`.
+ * NaN is passed over: look for it with `firstNonFinite`. Zero loses its sign, so that the order of comparisons does not show.
  */
 export function accumulateRange(x: Float32Array, fromRow: number, grid: Grid, into: Range): void {
   const { columns, blockRows, blockColumns, gridColumns } = grid;
@@ -63,8 +63,8 @@ export function accumulateRange(x: Float32Array, fromRow: number, grid: Grid, in
         if (v < lowest) lowest = v;
         if (v > highest) highest = v;
       }
-      min[block] = lowest;
-      max[block] = highest;
+      min[block] = lowest + 0;
+      max[block] = highest + 0;
     }
   }
 }

@@ -3,15 +3,7 @@ import type { Codes, Grid, Range } from './grid.js';
 import { Power } from './power.js';
 import { qparams, type Quantizer } from './qparams.js';
 import { makeCodes } from './quantize.js';
-import {
-  blockOfColumn,
-  decodeRow,
-  encodeRow,
-  makeColumnParameters,
-  scaleRow,
-  spreadBlocks,
-  type ColumnParameters,
-} from './rows.js';
+import { decodeRow, encodeRow, makeColumnParameters, scaleRow, spreadBlocks, type ColumnParameters } from './rows.js';
 
 export interface SearchOptions {
   /** How far a range may shrink: the last p is just above 1 - maxshrink. */
@@ -65,7 +57,6 @@ export class MseSearch {
   readonly #errors: Float64Array;
   /** For each p, of the block row in work. */
   readonly #parameters: ColumnParameters[];
-  readonly #blockOf: Int32Array;
   #nextRow = 0;
 
   /** @param range minimum and maximum of each block, complete */
@@ -81,7 +72,6 @@ export class MseSearch {
     this.#patience = patience;
     this.#improved = new Improvements(grid.gridRows * grid.gridColumns, steps);
     this.#parameters = this.#shrinks.map(() => makeColumnParameters(grid.columns, args));
-    this.#blockOf = blockOfColumn(grid);
     this.#values = new Float32Array(grid.columns);
     this.#codes = makeCodes(args, grid.columns);
     this.#wHat = new Float32Array(grid.columns);
@@ -115,7 +105,7 @@ export class MseSearch {
         this.#args,
         this.#dtype,
       );
-      spreadBlocks(q, 0, this.#blockOf, this.#parameters[i]!);
+      spreadBlocks(q, 0, this.#grid.blockColumns, this.#parameters[i]!);
     });
     this.#errors.fill(0);
   }

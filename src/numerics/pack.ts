@@ -12,8 +12,8 @@ export function packedWords(count: number, bits: number): number {
 export function packBits(values: Int8Array, rows: number, columns: number, bits: number): Int32Array {
   const stride = packedWords(columns, bits);
   const words = new Int32Array(rows * stride);
-  if (bits === 8) packBytes(values, columns, stride * 4, new Uint8Array(words.buffer));
-  else if (bits === 4) packHalfBytes(values, columns, stride * 4, new Uint8Array(words.buffer));
+  if (bits === 8 && columns % 4 === 0) packBytes(wordsOf(values), words);
+  else if (bits === 4 && columns % 8 === 0) packHalfBytes(wordsOf(values), words);
   else packStream(values, columns, bits, stride, words);
   return words;
 }
@@ -46,7 +46,10 @@ export function unpackBitsRows(words: Int32Array, rows: number, columns: number,
 /** fp4 codes 0...15, an even number -> half as many bytes, the even element in the low nibble. */
 export function packNibbles(codes: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(codes.length / 2);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = codes[2 * i]! | (codes[2 * i + 1]! << 4);
+  const four = wordsOf(codes);
+  const two = new Uint16Array(bytes.buffer, 0, four.length);
+  for (let i = 0; i < four.length; i++) two[i] = joinNibbles(four[i]!);
+  if (codes.length % 4 !== 0) bytes[bytes.length - 1] = codes.at(-2)! | (codes.at(-1)! << 4);
   return bytes;
 }
 
@@ -94,23 +97,35 @@ function unpackStream(words: Int32Array, columns: number, bits: number, stride: 
   }
 }
 
-function packBytes(values: Int8Array, columns: number, stride: number, bytes: Uint8Array): void {
-  for (let i = 0, row = 0; i < values.length; row += stride) {
-    for (let c = 0; c < columns; c++) bytes[row + c] = values[i++]! + 128;
+/** Four codes at a time; they fill their words, whatever the row. */
+function packBytes(codes: Uint32Array, words: Int32Array): void {
+  for (let i = 0; i < words.length; i++) words[i] = codes[i]! ^ 0x80808080; // adds 128 to each
+}
+
+/** Eight codes at a time; they fill their words, whatever the row. */
+function packHalfBytes(codes: Uint32Array, words: Int32Array): void {
+  for (let i = 0; i < words.length; i++) {
+    const low = joinNibbles((codes[2 * i]! & 0x0f0f0f0f) ^ 0x08080808); // adds 8 to each
+    const high = joinNibbles((codes[2 * i + 1]! & 0x0f0f0f0f) ^ 0x08080808);
+    words[i] = low | (high << 16);
   }
+}
+
+/** Four bytes 0...15 -> 16 bits. */
+function joinNibbles(four: number): number {
+  const two = (four | (four >>> 4)) & 0x00ff00ff;
+  return (two | (two >>> 8)) & 0xffff;
+}
+
+/** Four codes in each; what is left over is not seen. */
+function wordsOf(codes: Int8Array | Uint8Array): Uint32Array {
+  const { buffer, byteOffset, length } = codes.byteOffset % 4 === 0 ? codes : codes.slice();
+  return new Uint32Array(buffer, byteOffset, length >>> 2);
 }
 
 function unpackBytes(bytes: Uint8Array, columns: number, stride: number, values: Int8Array): void {
   for (let i = 0, row = 0; i < values.length; row += stride) {
     for (let c = 0; c < columns; c++) values[i++] = bytes[row + c]! - 128;
-  }
-}
-
-function packHalfBytes(values: Int8Array, columns: number, stride: number, bytes: Uint8Array): void {
-  for (let i = 0, row = 0; i < values.length; row += stride) {
-    let c = 0;
-    for (; c + 1 < columns; c += 2, i += 2) bytes[row + (c >>> 1)] = (values[i]! + 8) | ((values[i + 1]! + 8) << 4);
-    if (c < columns) bytes[row + (c >>> 1)] = values[i++]! + 8;
   }
 }
 

@@ -60,3 +60,8 @@ export function dequantize(
   });
   return out;
 }
+
+/** Adds how often each code occurs, by its low byte, to usage[256]. */
+export function countCodes(codes: Codes, usage: Uint32Array): void {
+  for (let i = 0; i < codes.length; i++) usage[codes[i]! & 255]!++;
+}

@@ -19,19 +19,26 @@ export function makeColumnParameters(columns: number, { symmetric }: Quantizer):
   return { scale: new Float32Array(columns), zero: symmetric ? null : new Float32Array(columns) };
 }
 
-/** Block of each column: runs of blockColumns columns. Under actorder `group` the g_idx takes its place. */
-export function blockOfColumn({ columns, blockColumns }: Grid): Int32Array {
-  const blockOf = new Int32Array(columns);
-  for (let c = 0; c < columns; c++) blockOf[c] = Math.floor(c / blockColumns);
-  return blockOf;
+/**
+ * Spreads the parameters of blocks over the columns of a row.
+ * @param first index of the row's first block in q
+ * @param blocks columns per block, or the block of each column (g_idx)
+ */
+export function spreadBlocks(
+  q: QParams,
+  first: number,
+  blocks: number | Int32Array,
+  { scale, zero }: ColumnParameters,
+): void {
+  spread(q.scale, first, blocks, scale);
+  if (q.globalScale !== null) divideBy(scale, q.globalScale);
+  if (zero !== null && q.zeroPoint !== null) spread(q.zeroPoint, first, blocks, zero);
 }
 
-/** Spreads the parameters of the blocks q[first + blockOf[c]] over the columns of a row. */
-export function spreadBlocks(q: QParams, first: number, blockOf: Int32Array, { scale, zero }: ColumnParameters): void {
-  for (let c = 0; c < scale.length; c++) scale[c] = q.scale[first + blockOf[c]!]!;
-  if (q.globalScale !== null) divideBy(scale, q.globalScale);
-  if (zero === null || q.zeroPoint === null) return;
-  for (let c = 0; c < zero.length; c++) zero[c] = q.zeroPoint[first + blockOf[c]!]!;
+function spread(from: Float32Array | Int8Array, first: number, blocks: number | Int32Array, to: Float32Array): void {
+  if (typeof blocks === 'number')
+    for (let c = 0, b = first; c < to.length; c += blocks, b++) to.fill(from[b]!, c, c + blocks);
+  else for (let c = 0; c < to.length; c++) to[c] = from[first + blocks[c]!]!;
 }
 
 /** Calls `visit(at, parameters)` for each whole row of `length` elements from row fromRow on, `at` being where it starts. */
@@ -45,11 +52,11 @@ export function forEachRow(
   visit: (at: number, parameters: ColumnParameters) => void,
 ): void {
   const parameters = makeColumnParameters(grid.columns, args);
-  const blockOf = groupIndex ?? blockOfColumn(grid);
   let spreadRow = -1;
   for (let at = 0, row = fromRow; at < length; at += grid.columns, row++) {
     const blockRow = Math.floor(row / grid.blockRows);
-    if (blockRow !== spreadRow) spreadBlocks(q, blockRow * grid.gridColumns, blockOf, parameters);
+    if (blockRow !== spreadRow)
+      spreadBlocks(q, blockRow * grid.gridColumns, groupIndex ?? grid.blockColumns, parameters);
     spreadRow = blockRow;
     visit(at, parameters);
   }

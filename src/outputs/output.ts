@@ -55,4 +55,6 @@ export interface Output {
   finish(): Promise<void>;
   /** Closes the files; they stay as they are. */
   close(): Promise<void>;
+  /** Closes the files and removes those that are not finished. */
+  discard(): Promise<void>;
 }

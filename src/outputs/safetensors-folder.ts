@@ -2,12 +2,11 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { diskError, writeWhole } from '../formats/files.js';
 import { byteLength, layoutFile } from '../formats/safetensors/layout.js';
+import { INDEX_FILE, SINGLE_FILE } from '../formats/safetensors/locate.js';
 import { planShards } from '../formats/safetensors/shards.js';
 import { openForWriting, type TensorWriter } from '../formats/safetensors/writer.js';
 import type { DType } from '../numerics/dtypes.js';
 import type { Output } from './output.js';
-
-const INDEX = 'model.safetensors.index.json';
 
 export interface StoredTensor {
   readonly name: string;
@@ -40,7 +39,7 @@ export function safetensorsFolder(
     folder,
     files: [
       ...shards.map(({ name, layout }) => ({ name, bytes: layout.bytes })),
-      ...(index === null ? [] : [{ name: INDEX, bytes: Buffer.byteLength(index) }]),
+      ...(index === null ? [] : [{ name: INDEX_FILE, bytes: Buffer.byteLength(index) }]),
     ],
     tensorBytes: tensors.reduce((sum, tensor) => sum + byteLength(tensor), 0),
     moduleBytes: module => bytesOf.get(module) ?? 0,
@@ -52,10 +51,12 @@ export function safetensorsFolder(
     write: (tensor, offset, bytes) => writers.get(shardOf.get(tensor)!)!.write(tensor, offset, bytes),
     sync: () => all(writer => writer.sync()),
     async finish() {
+      // readers take the single file before an index, so neither may be left from an earlier checkpoint
+      await rm(join(folder, index === null ? INDEX_FILE : SINGLE_FILE), { force: true });
       await all(writer => writer.finish());
-      if (index !== null) await writeWhole(join(folder, INDEX), index);
-      else await rm(join(folder, INDEX), { force: true });
+      if (index !== null) await writeWhole(join(folder, INDEX_FILE), index);
     },
     close: () => all(writer => writer.close()),
+    discard: () => all(writer => writer.abort()),
   };
 }

@@ -25,7 +25,7 @@ export function modelCard(report: Report, recipeText: string): string {
     '',
     `# ${report.title}`,
     '',
-    `${plan.model.name} (${plan.model.architecture}), compressed by [tensorpress](https://www.npmjs.com/package/tensorpress) ${report.tensorpress} with the recipe below.`,
+    `${plan.model.name} (${plan.model.architecture}), compressed by tensorpress ${report.tensorpress} with the recipe below.`,
     '',
     '| | before | after |',
     '|---|---:|---:|',
@@ -36,7 +36,9 @@ export function modelCard(report: Report, recipeText: string): string {
     '',
     ...plan.runtimes
       .filter(({ loads }) => loads)
-      .map(({ runtime, version }) => `Loads in ${runtime} ${version} and later.`),
+      .map(({ runtime, version, checked }) =>
+        checked ? `Loads in ${runtime} ${version}.` : `Should load in ${runtime} ${version}, by its documentation.`,
+      ),
     '',
     '## Recipe',
     '',

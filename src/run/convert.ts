@@ -1,27 +1,21 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, realpath, rm, rmdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import { writeWhole } from '../formats/files.js';
-import type { WeightFormat } from '../formats/format.js';
-import { parseJsonStrict } from '../formats/jsonText.js';
-import { openSafetensors } from '../formats/safetensors/source.js';
-import type { Source } from '../formats/source.js';
-import { openWeight, type StoredWeight } from '../formats/weights/stored.js';
-import { weightFormat } from '../formats/weights/table.js';
-import { DTYPE_BYTES, narrow, widen, type ModelDType } from '../numerics/dtypes.js';
+import type { TensorInfo } from '../formats/source.js';
+import { DTYPE_BYTES, narrow, widen, type DType, type ModelDType } from '../numerics/dtypes.js';
 import { dequantize } from '../numerics/quantize.js';
 import { MAX_SHARD } from '../outputs/checkpoint.js';
-import { safetensorsFolder, type StoredTensor } from '../outputs/safetensors-folder.js';
 import { sortedJson } from '../outputs/quantization-config.js';
-import { companionsOf } from '../runtime/model/load.js';
-import { inferClass } from '../runtime/model/infer.js';
-import type { QuantizationScheme } from '../schemes/args.js';
-import { inferFormat } from '../schemes/formats.js';
+import { safetensorsFolder, type StoredTensor } from '../outputs/safetensors-folder.js';
+import { QUANTIZATION_KEYS } from '../runtime/model/config.js';
+import { loadModel } from '../runtime/model/load.js';
+import type { Model } from '../runtime/model/model.js';
 import { weightGrid } from '../schemes/grids.js';
-import { normalizeScheme } from '../schemes/scheme.js';
-import { compilePattern, prioritize } from '../schemes/targets.js';
-import { claimFolder, clearOld } from './files.js';
-import { CHUNK_ELEMENTS, tensorPieces } from './weights.js';
+import { isRecord } from '../schemes/problem.js';
+import { compressedModules, quantizationOf, type CompressedModule } from './compressed.js';
+import { claimFolder, clearOld, folderState } from './files.js';
+import { rowPieces, tensorPieces } from './weights.js';
 
 export interface ConvertOptions {
   /** A compressed-tensors checkpoint. */
@@ -36,224 +30,191 @@ export interface ConvertOptions {
 
 export interface Converted {
   readonly folder: string;
-  /** Modules that were decompressed. */
+  /** How many modules were decompressed. */
   readonly modules: number;
   readonly bytes: number;
-  /** One sentence each: what a dense checkpoint cannot hold. */
-  readonly dropped: readonly string[];
+  /** A sentence about what a dense checkpoint cannot hold; null when nothing was lost. */
+  readonly dropped: string | null;
 }
 
-const DTYPES: Record<string, ModelDType> = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' };
-const DTYPE_NAMES: Record<ModelDType, string> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
+const DTYPES = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
+/** What rounds to infinity, from there on. */
+const OVERFLOW: Record<ModelDType, number> = { F32: Infinity, BF16: (2 - 2 ** -8) * 2 ** 127, F16: 65520 };
 
 /** Scales and zero points of activations and caches: nothing of a weight depends on them. */
 const ACTIVATION =
   /\.(input_scale|input_zero_point|input_global_scale|output_scale|output_zero_point|[qkv]_scale|[qkv]_zero_point)$/;
-const ONLINE = new Set(['input', 'output', 'q_attn', 'k_cache']);
+/** Places where a transform was applied to the weights for good. */
+const FOLDED = ['weight_input', 'weight_output'];
 
-interface Compressed {
-  readonly module: string;
-  readonly format: WeightFormat;
-  readonly stored: StoredWeight;
-  /** Of the result. */
-  readonly dtype: ModelDType;
+/** A tensor of the result, and how its bytes come about. */
+interface Written extends StoredTensor {
+  chunks(): AsyncGenerator<{ offset: number; bytes: Uint8Array }>;
 }
 
-/** Decompresses a checkpoint: w = (q - z) s in float32, rounded once to the dtype that is asked for. */
-export async function convert(options: ConvertOptions): Promise<Converted> {
-  const source_ = resolve(options.model);
+/**
+ * Decompresses a checkpoint: w = (q - z) s in float32, rounded once to the dtype that is asked for. Files get their names when all tensors
+ * are written, config.json comes last; what fails or is stopped before leaves nothing.
+ * @throws TensorpressError MODEL, TENSOR, DISK; INTERRUPTED when `signal` says so
+ */
+export async function convert({ signal, force = false, ...options }: ConvertOptions): Promise<Converted> {
   const folder = resolve(options.out);
-  const signal = options.signal ?? new AbortController().signal;
-  if (folder === source_)
-    throw new TensorpressError('ARGUMENT', 'the output folder is the checkpoint itself', {
-      hint: 'choose another --out',
-    });
-  await claimFolder(folder, options.force ?? false);
-  const config = await readConfig(source_);
-  const quantization = quantizationOf(config, source_);
-  const source = await openSafetensors(source_);
+  await refuseFolder(folder, resolve(options.model), force);
+  const model = await loadModel(options.model);
   try {
-    const asked = options.dtype === undefined ? undefined : DTYPES[options.dtype];
-    const compressed = await compressedModules(source, config, quantization, asked);
-    const { tensors, dropped } = planTensors(source, compressed, asked, quantization);
+    const quantization = quantizationOf(model);
+    refuseOnline(quantization);
+    const asked = options.dtype && DTYPES[options.dtype];
+    const compressed = await compressedModules(model, quantization);
+    const { tensors, activations } = layOut(model, compressed, asked);
     const output = safetensorsFolder(tensors, folder, MAX_SHARD);
+    const carried: string[] = [];
     try {
       await output.open(new Set());
-      for (const item of compressed.values()) {
-        for await (const { offset, bytes } of decompressed(source, item)) {
-          signal.throwIfAborted();
-          await output.write(`${item.module}.weight`, offset, bytes);
-        }
-      }
-      for (const { name, dtype, module } of tensors) {
-        if (module !== undefined) continue;
-        const stored = source.tensors.get(name)!;
-        for (const { offset, rows } of tensorPieces(stored)) {
-          signal.throwIfAborted();
-          const bytes = await source.read(name, rows);
-          const place = (offset / DTYPE_BYTES[stored.dtype]) * DTYPE_BYTES[dtype];
-          await output.write(name, place, stored.dtype === dtype ? bytes : narrow(widen(bytes, stored.dtype), dtype));
+      for (const { name, chunks } of tensors) {
+        for await (const { offset, bytes } of chunks()) {
+          signal?.throwIfAborted();
+          await output.write(name, offset, bytes);
         }
       }
       await clearOld(folder, []);
+      for (const name of model.companions) {
+        await writeWhole(join(folder, name), await readFile(join(model.folder, name)));
+        carried.push(join(folder, name));
+      }
       await output.finish();
     } catch (error) {
-      await output.close();
-      throw signal.aborted
-        ? new TensorpressError('INTERRUPTED', 'stopped; nothing was written', { hint: 'run the same command again' })
-        : error;
+      await output.discard();
+      for (const path of carried) await rm(path, { force: true });
+      await rmdir(folder).catch(() => {}); // it may hold something else
+      if (!signal?.aborted) throw error;
+      throw new TensorpressError('INTERRUPTED', 'stopped; nothing was written', { hint: 'run the same command again' });
     }
-    for (const name of await companionsOf(source_))
-      await writeWhole(join(folder, name), await readFile(join(source_, name)));
-    await writeWhole(join(folder, 'config.json'), sortedJson(denseConfig(config, asked)));
-    return { folder, modules: compressed.size, bytes: output.tensorBytes, dropped };
+    await writeWhole(join(folder, 'config.json'), sortedJson(denseConfig(model.config, options.dtype)));
+    const { tensorBytes: bytes } = output;
+    return { folder, modules: compressed.length, bytes, dropped: droppedLine(quantization, activations) };
   } finally {
-    await source.close();
+    await model.source.close();
   }
 }
 
-type Json = Record<string, unknown>;
-
-async function readConfig(folder: string): Promise<Json> {
-  const file = join(folder, 'config.json');
-  const text = await readFile(file, 'utf8').catch(() => undefined);
-  if (text === undefined)
-    throw new TensorpressError('MODEL', `${folder} holds no config.json`, { hint: 'give the folder of a checkpoint' });
-  const config = parseJsonStrict(text, { file });
-  if (config === null || typeof config !== 'object' || Array.isArray(config)) {
-    throw new TensorpressError('MODEL', 'config.json is not an object', { place: { file } });
-  }
-  return config as Json;
-}
-
-function quantizationOf(config: Json, folder: string): Json {
-  const file = join(folder, 'config.json');
-  const quantization = (config['quantization_config'] ?? config['compression_config']) as Json | undefined;
-  if (quantization === undefined) {
-    throw new TensorpressError('MODEL', `${folder} is not quantized: its config.json has no quantization_config`, {
-      place: { file },
+/** A conversion cannot go on where another one, or a run, was stopped. */
+async function refuseFolder(folder: string, source: string, force: boolean): Promise<void> {
+  const real = async (path: string) => realpath(path).catch(() => path);
+  if ((await real(folder)) === (await real(source))) {
+    throw new TensorpressError('ARGUMENT', 'the output folder is the checkpoint itself', {
+      hint: 'choose another folder with --out',
     });
   }
-  if (quantization['quant_method'] !== 'compressed-tensors') {
-    throw new TensorpressError('MODEL', `${String(quantization['quant_method'])} checkpoints cannot be read`, {
-      place: { file },
-      hint: 'convert reads checkpoints of compressed-tensors',
-    });
-  }
-  return quantization;
+  await claimFolder(folder, force);
+  if (force || (await folderState(folder)) !== 'unfinished') return;
+  throw new TensorpressError('FINISHED', `${folder} holds an unfinished run`, {
+    hint: 'choose another folder with --out, or replace what is there with --force',
+  });
 }
 
-/** Every module with codes, its scheme found by the same matching as readers do. */
-async function compressedModules(
-  source: Source,
-  config: Json,
-  quantization: Json,
+/** Every tensor of the result, and how many were left out because they belong to activations or caches. */
+function layOut(
+  { source }: Model,
+  compressed: readonly CompressedModule[],
   asked: ModelDType | undefined,
-): Promise<Map<string, Compressed>> {
-  const schemes = readGroups(quantization);
-  const targets = [...schemes.keys()].map(compilePattern);
-  const found = new Map<string, Compressed>();
-  const fallback =
-    DTYPES[String(config['dtype'] ?? config['torch_dtype'] ?? 'bfloat16').replace(/^torch\./, '')] ?? 'BF16';
-  for (const name of source.tensors.keys()) {
-    const module = /^(.*)\.(?:weight_packed|weight_scale)$/.exec(name)?.[1];
-    if (module === undefined || found.has(module)) continue;
-    const [target] = prioritize(targets, { name: module, classes: [inferClass(module), 'Module'] });
-    const scheme = target === undefined ? undefined : schemes.get(target);
-    if (!scheme?.weights) {
-      throw new TensorpressError('MODEL', `${module} is compressed, but no group of quantization_config matches it`, {
-        place: { module },
-      });
-    }
-    const format = weightFormat(inferFormat(scheme));
-    const stored = await openWeight(source, module, format, { args: scheme.weights, dtype: fallback });
-    found.set(module, { module, format, stored, dtype: asked ?? stored.spec.dtype });
-  }
-  return found;
+): { tensors: Written[]; activations: number } {
+  const owned = new Set(compressed.flatMap(({ tensors }) => [...tensors]));
+  const rest = [...source.tensors.values()].filter(({ name }) => !owned.has(name));
+  const kept = rest.filter(({ name }) => !ACTIVATION.test(name));
+  const copied = kept.map((tensor): Written => {
+    const { name, shape, dtype } = tensor;
+    const to = asked !== undefined && isModelDType(dtype) ? asked : dtype;
+    return { name, shape, dtype: to, chunks: () => copiedChunks(source, tensor, to) };
+  });
+  const decompressed = compressed.map((item): Written => {
+    const { rows, columns, dtype } = item.stored.spec;
+    const to = asked ?? dtype;
+    const name = `${item.module}.weight`;
+    return { name, shape: [rows, columns], dtype: to, chunks: () => decompressedChunks(source, item, name, to) };
+  });
+  return { tensors: [...decompressed, ...copied], activations: rest.length - kept.length };
 }
 
-/** Target -> scheme of every group. */
-function readGroups(quantization: Json): Map<string, QuantizationScheme> {
-  const schemes = new Map<string, QuantizationScheme>();
-  for (const [name, group] of Object.entries((quantization['config_groups'] ?? {}) as Record<string, Json>)) {
-    const result = normalizeScheme(group);
-    if (result.problems !== undefined) {
-      throw new TensorpressError('MODEL', `quantization_config.config_groups.${name}: ${result.problems[0]!.message}`);
-    }
-    for (const target of result.scheme.targets) schemes.set(target, result.scheme);
-  }
-  return schemes;
-}
-
-async function* decompressed(
-  source: Source,
-  { format, stored, dtype }: Compressed,
-): AsyncGenerator<{ offset: number; bytes: Uint8Array }> {
-  const { spec, parameters, codes: tensor } = stored;
+async function* decompressedChunks(
+  source: Model['source'],
+  { format, stored: { spec, parameters, codes: tensor } }: CompressedModule,
+  name: string,
+  dtype: ModelDType,
+) {
   const { rows, columns, args } = spec;
   const grid = weightGrid(args, rows, columns);
-  const step = Math.max(1, Math.floor(CHUNK_ELEMENTS / columns));
-  for (let from = 0; from < rows; from += step) {
-    const codes = format.decompress(await source.read(tensor, { from, to: Math.min(rows, from + step) }), spec);
-    const w = dequantize(codes, from, grid, parameters, args, parameters.groupIndex);
-    yield { offset: from * columns * DTYPE_BYTES[dtype], bytes: narrow(w, dtype) };
+  for (const piece of rowPieces(spec)) {
+    const codes = format.decompress(await source.read(tensor, piece), spec);
+    const w = dequantize(codes, piece.from, grid, parameters, args, parameters.groupIndex);
+    yield { offset: piece.from * columns * DTYPE_BYTES[dtype], bytes: rounded(w, dtype, name) };
   }
 }
 
-function planTensors(
-  source: Source,
-  compressed: ReadonlyMap<string, Compressed>,
-  asked: ModelDType | undefined,
-  quantization: Json,
-) {
-  const tensors: StoredTensor[] = [];
-  let activation = 0;
-  const owned = new Set<string>();
-  for (const { module, format, stored, dtype } of compressed.values()) {
-    // some writers store zero points although the scheme is symmetric
-    for (const suffix of [format.codes, ...format.parameters, 'weight_zero_point']) owned.add(`${module}.${suffix}`);
-    tensors.push({ name: `${module}.weight`, dtype, shape: [stored.spec.rows, stored.spec.columns], module });
-  }
-  for (const { name, dtype, shape } of source.tensors.values()) {
-    if (owned.has(name)) continue;
-    if (ACTIVATION.test(name)) {
-      activation++;
-      continue;
+async function* copiedChunks(source: Model['source'], tensor: TensorInfo, to: DType) {
+  const { name, dtype } = tensor;
+  for (const { offset, rows } of tensorPieces(tensor)) {
+    const bytes = await source.read(name, rows);
+    if (to === dtype) yield { offset, bytes };
+    else {
+      const place = (offset / DTYPE_BYTES[dtype]) * DTYPE_BYTES[to];
+      yield { offset: place, bytes: rounded(widen(bytes, dtype), to as ModelDType, name) };
     }
-    const floating = dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
-    tensors.push({ name, dtype: floating && asked !== undefined ? asked : dtype, shape });
   }
-  return { tensors, dropped: droppedLines(quantization, activation) };
 }
 
-function droppedLines(quantization: Json, activationTensors: number): string[] {
-  const lines: string[] = [];
-  const groups = Object.values((quantization['config_groups'] ?? {}) as Record<string, Json>);
-  if (groups.some(group => group['input_activations'] || group['output_activations']))
-    lines.push('activation schemes are dropped: a dense checkpoint computes with full activations');
-  if (quantization['kv_cache_scheme'])
-    lines.push('kv_cache_scheme is dropped: the cache of a dense checkpoint is not quantized');
-  if (activationTensors > 0) lines.push(`${activationTensors} scales of activations or caches are dropped`);
-  const transforms = Object.values(
-    ((quantization['transform_config'] as Json | undefined)?.['config_groups'] ?? {}) as Record<
-      string,
-      { apply?: { location?: string }[] }
-    >,
+/** @throws TensorpressError TENSOR when a number is not finite, or would not be any more */
+function rounded(x: Float32Array, dtype: ModelDType, tensor: string): Uint8Array {
+  const limit = OVERFLOW[dtype];
+  for (let i = 0; i < x.length; i++) {
+    const v = x[i]!;
+    if (Math.abs(v) < limit) continue;
+    throw new TensorpressError('TENSOR', `${tensor} holds ${v}, which is out of the range of ${nameOf(dtype)}`, {
+      place: { tensor },
+      hint: dtype === 'F32' ? 'the checkpoint is damaged: fetch it again' : 'convert with --dtype float32',
+    });
+  }
+  return narrow(x, dtype);
+}
+
+function nameOf(dtype: ModelDType): string {
+  return Object.entries(DTYPES).find(([, value]) => value === dtype)![0];
+}
+
+function isModelDType(dtype: DType): dtype is ModelDType {
+  return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+}
+
+/** Rotations of activations are a part of the model until they are folded into weights; those of weights are folded already. */
+function refuseOnline({ transform_config: transforms }: Readonly<Record<string, unknown>>): void {
+  const groups = isRecord(transforms) && isRecord(transforms['config_groups']) ? transforms['config_groups'] : {};
+  const places = Object.values(groups)
+    .flatMap(group => (isRecord(group) ? group['apply'] : []))
+    .map(entry => (isRecord(entry) ? entry['location'] : entry));
+  if (places.every(place => FOLDED.includes(String(place)))) return;
+  throw new TensorpressError(
+    'NOT_BUILT',
+    'this checkpoint rotates activations while it runs (transform_config), and this version of tensorpress does not fold such rotations back yet',
   );
-  if (transforms.some(({ apply = [] }) => apply.some(({ location }) => ONLINE.has(location ?? '')))) {
-    throw new TensorpressError(
-      'NOT_BUILT',
-      'this checkpoint rotates activations while it runs (transform_config); folding such rotations back is not carried out yet',
-    );
-  }
-  return lines;
 }
 
-function denseConfig(config: Json, asked: ModelDType | undefined): Json {
-  const dense = { ...config };
-  delete dense['quantization_config'];
-  delete dense['compression_config'];
-  if (asked !== undefined)
-    dense['torch_dtype' in dense && !('dtype' in dense) ? 'torch_dtype' : 'dtype'] = DTYPE_NAMES[asked];
-  return dense;
+function droppedLine(quantization: Readonly<Record<string, unknown>>, tensors: number): string | null {
+  const { config_groups: groups, kv_cache_scheme: cache } = quantization;
+  const ofActivations = Object.values(isRecord(groups) ? groups : {}).some(
+    group => isRecord(group) && (group['input_activations'] ?? group['output_activations']) != null,
+  );
+  const what = [
+    ...(ofActivations ? ['the scheme of the activations'] : []),
+    ...(cache == null ? [] : ['kv_cache_scheme']),
+    ...(tensors === 0 ? [] : [`${tensors} ${tensors === 1 ? 'tensor that belongs' : 'tensors that belong'} to them`]),
+  ];
+  return what.length === 0 ? null : `dropped, because a dense checkpoint has no place for them: ${what.join(', ')}`;
+}
+
+/** config.json without the quantization; a model with more than text says it, and its dtype, once more under text_config. */
+function denseConfig(config: Readonly<Record<string, unknown>>, dtype: string | undefined): Record<string, unknown> {
+  const dense = Object.fromEntries(Object.entries(config).filter(([key]) => !QUANTIZATION_KEYS.includes(key)));
+  if (dtype !== undefined) dense['torch_dtype' in dense && !('dtype' in dense) ? 'torch_dtype' : 'dtype'] = dtype;
+  const { text_config: text } = dense;
+  return isRecord(text) ? { ...dense, text_config: denseConfig(text, dtype) } : dense;
 }

@@ -1,14 +1,15 @@
-import { accumulateError, emptyError } from '../numerics/error.js';
-import { narrow } from '../numerics/dtypes.js';
-import { accumulateRange, emptyRange } from '../numerics/grid.js';
+import type { TensorInfo } from '../formats/source.js';
+import { narrow, type ModelDType } from '../numerics/dtypes.js';
 import { qparams } from '../numerics/qparams.js';
-import { dequantize, quantize } from '../numerics/quantize.js';
-import { weightFormat } from '../formats/weights/table.js';
+import { weightObserver } from '../observers/table.js';
 import type { Output } from '../outputs/output.js';
 import type { Plan } from '../recipe/plan.js';
 import { weightedModules } from '../runtime/model/model.js';
+import type { FormatName, QuantizationArgs } from '../schemes/args.js';
 import { weightGrid } from '../schemes/grids.js';
-import { CHUNK_ELEMENTS } from './weights.js';
+import { createJobs, type Jobs } from './pool.js';
+import { threadsFor } from './threads.js';
+import { CHUNK_ELEMENTS, createBuffers, weightRows } from './weights.js';
 
 export interface Estimate {
   readonly seconds: number;
@@ -18,64 +19,108 @@ export interface Estimate {
 
 /** Bytes per second of reading, hashing and writing that the estimate assumes: a plain SSD with SHA-256 in hardware. */
 const COPY_RATE = 400e6;
+/** A weight of this many rows is enough to see how fast this machine is. */
 const SAMPLE_ROWS = 64;
+const SAMPLE_MS = 10;
+/** Of an element in work: decoded, reconstructed, its code and its stored bytes; and of a block: range, scale and zero point. */
+const BYTES_IN_WORK = 16;
 
-/**
- * What a run will take. Arithmetic is measured here and now, on a small weight for each distinct scheme; disk speed is assumed.
- * Memory: this process plus the buffers of one chunk and the scales of the largest module.
- */
-export function estimate(plan: Plan, outputs: readonly Output[], now: () => number): Estimate {
-  const perElement = new Map<string, number>();
+/** What a run will take. Arithmetic is measured here and now, on a small weight for each distinct scheme; the speed of the disk is assumed. */
+export async function estimate(plan: Plan, outputs: readonly Output[], now: () => number): Promise<Estimate> {
+  const { model, outcome } = plan;
+  const threads = threadsFor(model);
+  const speeds = new Map<string, Speed>();
   let seconds = 0;
-  let largest = 0;
-  for (const { name, weight } of weightedModules(plan.model)) {
-    const scheme = plan.outcome.schemes.get(name);
-    if (!scheme?.weights || plan.outcome.joined.has(name)) continue;
-    const key = JSON.stringify([scheme.weights, weight.dtype, scheme.format]);
-    const args = scheme.weights;
-    if (!perElement.has(key)) perElement.set(key, secondsPerElement(args, scheme.format, weight.dtype, now));
-    seconds += perElement.get(key)! * weight.rows * weight.columns;
-    const { gridRows, gridColumns } = weightGrid(args, weight.rows, weight.columns);
-    largest = Math.max(largest, gridRows * gridColumns);
+  let blocks = 0;
+  const jobs = createJobs(0);
+  try {
+    for (const { name, weight } of weightedModules(model)) {
+      const { weights: args, format } = outcome.schemes.get(name) ?? {};
+      if (args == null || format === undefined || outcome.joined.has(name)) continue;
+      const key = JSON.stringify([args, weight.dtype, format]);
+      const speed = speeds.get(key) ?? (await measure(args, format, weight.dtype, jobs, now));
+      speeds.set(key, speed);
+      // weights are observed one after the other, and encoded on all threads
+      seconds += (speed.observe + speed.encode / Math.max(1, threads)) * weight.rows * weight.columns;
+      const { gridRows, gridColumns } = weightGrid(args, weight.rows, weight.columns);
+      blocks = Math.max(blocks, gridRows * gridColumns);
+    }
+  } finally {
+    await jobs.close();
   }
-  const source = [...plan.model.source.tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  const source = [...model.source.tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0);
   const written = outputs.reduce((sum, { files }) => sum + files.reduce((n, { bytes }) => n + bytes, 0), 0);
   return {
     seconds: seconds + (source + written) / COPY_RATE,
-    // decoded rows, reconstruction, codes, stored and packed bytes of a chunk; min, max, scale and zero point of every block
-    memoryBytes: process.memoryUsage.rss() + CHUNK_ELEMENTS * 16 + largest * 16,
+    memoryBytes: process.memoryUsage.rss() + ((threads + 1) * CHUNK_ELEMENTS + blocks) * BYTES_IN_WORK,
     diskBytes: written,
   };
 }
 
-function secondsPerElement(
-  args: NonNullable<Parameters<typeof weightGrid>[0]>,
-  format: Parameters<typeof weightFormat>[0],
-  dtype: Parameters<typeof qparams>[2],
+/** Seconds per element. */
+interface Speed {
+  readonly observe: number;
+  readonly encode: number;
+}
+
+async function measure(
+  args: QuantizationArgs,
+  format: FormatName,
+  dtype: ModelDType,
+  jobs: Jobs,
   now: () => number,
-): number {
-  // a multiple of every usual group size, so that any grid fits
-  const columns =
-    Math.max(1024, args.group_size ?? 0) - (Math.max(1024, args.group_size ?? 0) % Math.max(1, args.group_size ?? 1));
-  const x = Float32Array.from({ length: SAMPLE_ROWS * columns }, (_, i) => Math.sin(i * 0.7) * 0.05);
-  narrow(x, dtype);
-  const grid = weightGrid(args, SAMPLE_ROWS, columns);
-  const spec = { rows: SAMPLE_ROWS, columns, dtype, args };
-  const once = () => {
-    const range = emptyRange(grid);
-    accumulateRange(x, 0, grid, range);
-    const q = qparams(range, args, dtype, args.strategy === 'tensor_group' ? 1 : null);
-    const codes = quantize(x, 0, grid, q, args, dtype);
-    weightFormat(format).compress(codes, spec);
-    accumulateError(x, dequantize(codes, 0, grid, q, args), 0, columns, emptyError(SAMPLE_ROWS));
+): Promise<Speed> {
+  const group = Math.max(1, args.group_size ?? 1);
+  const [rows, columns] = [SAMPLE_ROWS, Math.ceil(1024 / group) * group];
+  const elements = rows * columns;
+  const bytes = narrow(
+    Float32Array.from({ length: elements }, (_, i) => Math.sin(i * 0.7) * 0.05),
+    dtype,
+  );
+  const grid = weightGrid(args, rows, columns);
+  const observer = weightObserver(args.observer ?? 'memoryless_minmax')!;
+  const weight = weightRows(
+    inMemory(bytes, [rows, columns], dtype),
+    { tensor: 'sample', rows, columns, dtype },
+    jobs,
+    createBuffers(1),
+  );
+  const observe = () => observer.weightRange({ weight, grid, args });
+  const parameters = qparams(await observe(), args, dtype, args.strategy === 'tensor_group' ? 1 : null);
+  const encode = () =>
+    jobs.run({
+      kind: 'encode',
+      bytes,
+      dtype,
+      fromRow: 0,
+      grid,
+      parameters,
+      spec: { rows, columns, dtype, args },
+      arithmetic: 'reference',
+      codes: null,
+      formats: [format],
+    });
+  const time = async (work: () => Promise<unknown>) => {
+    await work(); // the first rounds compile
+    await work();
+    const start = now();
+    let rounds = 0;
+    do {
+      await work();
+      rounds++;
+    } while (now() - start < SAMPLE_MS && rounds < 20);
+    return (now() - start) / 1000 / rounds / elements;
   };
-  once(); // the first round compiles
-  once();
-  const start = now();
-  let rounds = 0;
-  do {
-    once();
-    rounds++;
-  } while (now() - start < 10 && rounds < 20);
-  return (now() - start) / 1000 / rounds / x.length;
+  return { observe: await time(observe), encode: await time(encode) };
+}
+
+/** A source of one tensor; whatever rows are asked for, a read gives all of it. */
+function inMemory(bytes: Uint8Array, shape: readonly number[], dtype: ModelDType) {
+  const info: TensorInfo = { name: 'sample', dtype, shape, bytes: bytes.length, file: 'memory' };
+  return {
+    tensors: new Map([[info.name, info]]),
+    files: [],
+    read: () => Promise.resolve(bytes),
+    close: () => Promise.resolve(),
+  };
 }

@@ -1,36 +1,14 @@
 import { weightFormat } from '../formats/weights/table.js';
 import type { WeightSpec } from '../formats/format.js';
-import { firstNonFinite, widen, type ModelDType } from '../numerics/dtypes.js';
-import { accumulateError, emptyError, type ErrorSums } from '../numerics/error.js';
-import {
-  accumulateRange,
-  emptyRange,
-  makeGrid,
-  type Codes,
-  type Grid,
-  type QParams,
-  type Range,
-} from '../numerics/grid.js';
-import { dequantize, quantize } from '../numerics/quantize.js';
+import type { ErrorSums } from '../numerics/error.js';
+import { makeGrid, type Codes, type Grid, type QParams } from '../numerics/grid.js';
+import type { Kernels } from '../numerics/kernels.js';
+import { encodeRows, rangeOfRows, type RangeOfRows, type Rows } from '../numerics/passes.js';
 import type { FormatName } from '../schemes/args.js';
-
-/** Whole rows of a weight as they are stored, and the part of the grid that they touch. */
-interface Rows {
-  readonly bytes: Uint8Array;
-  readonly dtype: ModelDType;
-  /** First row, counted from the first row of `grid`. */
-  readonly fromRow: number;
-  readonly grid: Grid;
-}
 
 /** Range of every block that the rows touch. */
 export interface RangeJob extends Rows {
   readonly kind: 'range';
-}
-export interface RangeResult {
-  readonly range: Range;
-  /** Index of the first element that is NaN or infinite, -1 when there is none. */
-  readonly nonFinite: number;
 }
 
 /** Rows to codes, codes to the bytes of a storage format, and what that cost. */
@@ -54,40 +32,17 @@ export interface EncodeResult {
 }
 
 export type Job = RangeJob | EncodeJob;
-export type JobResult<J extends Job> = J extends RangeJob ? RangeResult : EncodeResult;
+export type JobResult<J extends Job> = J extends RangeJob ? RangeOfRows : EncodeResult;
 
-/** Carries a job out: a pure function, the same wherever it runs. */
-export function runJob<J extends Job>(job: J): JobResult<J>;
-export function runJob(job: Job): RangeResult | EncodeResult {
-  return job.kind === 'range' ? rangeOf(job) : encode(job);
+/** Carries a job out: a pure function, the same wherever it runs and whichever kernels it is lent. */
+export function runJob<J extends Job>(job: J, kernels: Kernels): JobResult<J>;
+export function runJob(job: Job, kernels: Kernels): RangeOfRows | EncodeResult {
+  return job.kind === 'range' ? rangeOfRows(kernels, job) : encode(job, kernels);
 }
 
-function rangeOf({ bytes, dtype, fromRow, grid }: RangeJob): RangeResult {
-  const x = widen(bytes, dtype);
-  const range = emptyRange(grid);
-  accumulateRange(x, fromRow, grid, range);
-  return { range, nonFinite: firstNonFinite(x) };
-}
-
-function encode({
-  bytes,
-  dtype,
-  fromRow,
-  grid,
-  parameters,
-  spec,
-  arithmetic,
-  codes: known,
-  formats,
-}: EncodeJob): EncodeResult {
-  const { args } = spec;
-  const x = widen(bytes, dtype);
-  const codes = known ?? quantize(x, fromRow, grid, parameters, args, dtype, { arithmetic });
-  const rows = x.length / grid.columns;
-  const error = emptyError(rows);
-  accumulateError(x, dequantize(codes, fromRow, grid, parameters, args), 0, grid.columns, error);
-  const usage = new Uint32Array(256);
-  for (let i = 0; i < codes.length; i++) usage[codes[i]! & 255]!++;
+function encode(job: EncodeJob, kernels: Kernels): EncodeResult {
+  const { parameters, spec, formats } = job;
+  const { codes, error, usage } = encodeRows(kernels, job, parameters, spec.args, job);
   return { encoded: formats.map(name => weightFormat(name).compress(codes, spec)), error, usage };
 }
 
@@ -104,7 +59,7 @@ export function cutGrid(grid: Grid, from: number, to: number): { grid: Grid; fro
   };
 }
 
-/** The parameters of `grid`'s blocks among those of the whole weight. */
+/** A copy of the parameters of `grid`'s blocks among those of the whole weight: a view would take the whole along to another thread. */
 export function cutParameters(
   { scale, zeroPoint, globalScale }: QParams,
   firstBlock: number,
@@ -112,8 +67,8 @@ export function cutParameters(
 ): QParams {
   const end = firstBlock + gridRows * gridColumns;
   return {
-    scale: scale.subarray(firstBlock, end),
-    zeroPoint: zeroPoint?.subarray(firstBlock, end) ?? null,
+    scale: scale.slice(firstBlock, end),
+    zeroPoint: zeroPoint?.slice(firstBlock, end) ?? null,
     globalScale,
   };
 }

@@ -1,3 +1,4 @@
+import { patterns } from '../runtime/model/untouched.js';
 import { worstModules, type ModuleReport, type Report } from './report.js';
 import { formatBytes, formatDuration, formatScheme } from './units.js';
 
@@ -20,11 +21,11 @@ export function reportMarkdown(report: Report): string {
     '',
     ...section('Largest errors', moduleTable(worstModules(report.modules, 10))),
     ...section('Modules', moduleTable(quantized)),
-    ...section(
-      'Left as they are',
-      report.modules.filter(m => m.scheme?.weights == null).map(m => `- ${m.module}`),
-    ),
+    ...section('Left as they are', kept(report.modules)),
     ...section('Remarks', [
+      ...plan.steps.flatMap(({ modifier, arithmetic }) =>
+        arithmetic === undefined ? [] : [`- ${modifier} rounded with arithmetic: ${arithmetic}`],
+      ),
       ...plan.model.notes.map(note => `- ${note}`),
       ...plan.warnings.map(({ message }) => `- ${message}`),
       ...report.remarks.map(({ module, message }) => `- ${module === undefined ? '' : `${module}: `}${message}`),
@@ -41,6 +42,22 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : [`## ${title}`, '', ...lines, ''];
 }
 
+/** `- model.layers.*.mlp.gate (24)`: modules without codes, those that differ in their numbers only on one line. */
+function kept(modules: readonly ModuleReport[]): string[] {
+  const alike = new Map<string, number>();
+  for (const { module, scheme } of modules) {
+    if (scheme?.weights) continue;
+    const name = patterns([module]);
+    alike.set(name, (alike.get(name) ?? 0) + 1);
+  }
+  return [...alike].map(([name, count]) => `- ${code(name)}${count === 1 ? '' : ` (${count})`}`);
+}
+
+/** A name as code: names come from files, and nothing in them is markup. */
+function code(name: string): string {
+  return `\`${name.replaceAll('`', "'").replaceAll('|', '\\|')}\``;
+}
+
 function moduleTable(modules: readonly ModuleReport[]): string[] {
   if (modules.length === 0) return [];
   return [
@@ -54,7 +71,7 @@ function moduleTable(modules: readonly ModuleReport[]): string[] {
         relMSE?.toExponential(2) ?? '',
         max_error?.toExponential(2) ?? '',
       ];
-      return `| ${module} | ${r} x ${c} | ${what} | ${figures.join(' | ')} |`;
+      return `| ${code(module)} | ${r} x ${c} | ${what} | ${figures.join(' | ')} |`;
     }),
   ];
 }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
+import { createKernels } from '../numerics/wasm.js';
 import { runJob, type Job, type JobResult } from './jobs.js';
 
 /** Where jobs run. Results do not depend on it. */
@@ -11,18 +12,21 @@ export interface Jobs {
 }
 
 /** One after the other, in this thread. */
-const inlineJobs: Jobs = {
-  parallel: 1,
-  run: job => Promise.resolve().then(() => runJob(job)),
-  close: () => Promise.resolve(),
-};
+function inlineJobs(): Jobs {
+  const kernels = createKernels();
+  return {
+    parallel: 1,
+    run: job => Promise.resolve().then(() => runJob(job, kernels)),
+    close: () => Promise.resolve(),
+  };
+}
 
 /**
  * Threads that carry jobs out. Bytes in shared memory are passed on without a copy.
  * @param threads 0: no thread but the caller's
  */
 export function createJobs(threads: number): Jobs {
-  if (threads === 0) return inlineJobs;
+  if (threads === 0) return inlineJobs();
   const pool = new Piscina({
     filename: fileURLToPath(new URL('./pool-thread.js', import.meta.url)),
     minThreads: threads,

@@ -54,7 +54,7 @@ export async function prepare(options: PlanOptions): Promise<Prepared> {
   try {
     const plan = compile(parsed, model);
     const outputs = layOut(plan, resolve(options.out ?? 'out'), parsed);
-    const summary = summarizePlan(plan, outputs, estimate(plan, outputs, now), basename(options.recipe));
+    const summary = summarizePlan(plan, outputs, await estimate(plan, outputs, now), basename(options.recipe));
     return { parsed, plan, outputs, summary, ...(commit === undefined ? {} : { commit }) };
   } catch (error) {
     await model.source.close();

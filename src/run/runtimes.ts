@@ -1,71 +1,75 @@
 import type { ModuleScheme } from '../modifiers/modifier.js';
-import type { FormatName } from '../schemes/args.js';
+
+/** A module that has a scheme. */
+export interface Scheduled {
+  /** Its class: Linear or Embedding. */
+  readonly kind: string;
+  readonly scheme: ModuleScheme;
+}
 
 /**
- * What loads which storage format: data for the plan's advice, never a reason to refuse. `checked` tells what we ran ourselves; the rest is
- * from the runtimes' documentation and changes with their releases.
+ * What loads which scheme: data for the plan's advice, never a reason to refuse. `checked` tells what we ran ourselves; the rest is from the
+ * runtimes' sources and documentation, and changes with their releases.
  */
 interface RuntimeRow {
   readonly runtime: string;
   readonly version: string;
   readonly checked: boolean;
-  readonly formats: readonly FormatName[];
-  /** A sentence when a scheme of these formats is known not to have a kernel. */
-  readonly without?: (scheme: ModuleScheme) => string | undefined;
+  /** What goes on after the runtime's name, when it is known not to run such a module. */
+  readonly without: (module: Scheduled) => string | undefined;
 }
 
-const ALL: readonly FormatName[] = [
-  'dense',
-  'pack-quantized',
-  'int-quantized',
-  'float-quantized',
-  'naive-quantized',
-  'nvfp4-pack-quantized',
-  'mxfp4-pack-quantized',
-  'mxfp8-quantized',
+const RUNTIMES: readonly RuntimeRow[] = [
+  { runtime: 'transformers', version: '5.18', checked: true, without: () => undefined },
+  { runtime: 'vLLM', version: '0.21', checked: false, without: withoutKernelInVllm },
 ];
 
-const RUNTIMES: readonly RuntimeRow[] = [
-  { runtime: 'transformers', version: '5.18', checked: true, formats: ALL },
-  {
-    runtime: 'vLLM',
-    version: '0.21',
-    checked: false,
-    formats: ALL,
-    without({ weights, input_activations, format }) {
-      if (weights === null) return undefined;
-      const { num_bits, strategy, group_size } = weights;
-      if (format === 'pack-quantized') {
-        if (![4, 8].includes(num_bits)) return `has kernels for 4 and 8 bit weights, not for ${num_bits}`;
-        if (strategy === 'group' && ![32, 64, 128].includes(group_size ?? 0))
-          return `has kernels for groups of 32, 64 and 128, not of ${group_size}`;
-        if (!['group', 'channel'].includes(strategy))
-          return `reads packed weights with group or channel scales, not per ${strategy}`;
-      }
-      if (format === 'int-quantized' && (num_bits !== 8 || input_activations?.num_bits !== 8)) {
-        return 'has kernels for 8 bit integers in this format, not for narrower ones';
-      }
+function withoutKernelInVllm({ kind, scheme }: Scheduled): string | undefined {
+  const { weights, input_activations: inputs, format } = scheme;
+  if (weights === null) return undefined;
+  const { num_bits, strategy, group_size, symmetric } = weights;
+  const perTensorOrChannel = strategy === 'tensor' || strategy === 'channel';
+  if (kind === 'Embedding') return 'reads quantized embeddings for few models only';
+  switch (format) {
+    case 'pack-quantized':
+      if (num_bits !== 4 && num_bits !== 8) return `has kernels for packed weights of 4 and 8 bits, not of ${num_bits}`;
+      if (strategy === 'channel') return undefined;
+      if (strategy !== 'group') return `reads packed weights with scales by group or channel, not by ${strategy}`;
+      return [32, 64, 128].includes(group_size ?? 0)
+        ? undefined
+        : `has kernels for groups of 32, 64 and 128, not of ${group_size}`;
+    case 'int-quantized':
+      if (num_bits !== 8 || inputs?.num_bits !== 8 || inputs.type !== 'int')
+        return 'has kernels for int8 weights under int8 inputs in this format, for nothing else';
+      return perTensorOrChannel && symmetric
+        ? undefined
+        : 'has int8 kernels for symmetric weights with scales by tensor or channel only';
+    case 'float-quantized':
+      return perTensorOrChannel || strategy === 'block'
+        ? undefined
+        : `reads fp8 weights with scales by tensor, channel or block, not by ${strategy}`;
+    case 'naive-quantized':
+      return perTensorOrChannel
+        ? undefined
+        : `reads fp8 weights without quantized inputs by tensor or channel, not by ${strategy}`;
+    default:
       return undefined;
-    },
-  },
-];
+  }
+}
 
 export interface RuntimeAdvice {
   readonly runtime: string;
   readonly version: string;
   readonly checked: boolean;
   readonly loads: boolean;
+  /** Goes on after the runtime's name: `has kernels for ...`. */
   readonly reason?: string;
 }
 
-/** Which runtimes load a model with these schemes. */
-export function runtimeAdvice(schemes: Iterable<ModuleScheme>): RuntimeAdvice[] {
-  const distinct = [...schemes];
-  return RUNTIMES.map(({ runtime, version, checked, formats, without }) => {
-    const unknown = distinct.find(({ format }) => !formats.includes(format));
-    const reason = unknown
-      ? `does not read ${unknown.format}`
-      : distinct.map(scheme => without?.(scheme)).find(Boolean);
-    return { runtime, version, checked, loads: reason === undefined, ...(reason === undefined ? {} : { reason }) };
+/** Which runtimes load a model with these modules. */
+export function runtimeAdvice(modules: readonly Scheduled[]): RuntimeAdvice[] {
+  return RUNTIMES.map(({ runtime, version, checked, without }) => {
+    const reason = modules.map(without).find(found => found !== undefined);
+    return { runtime, version, checked, loads: reason === undefined, ...(reason !== undefined && { reason }) };
   });
 }

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { readFile, realpath, rm, stat, statfs } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import { writeWhole } from '../formats/files.js';
@@ -22,6 +21,7 @@ import { reportMarkdown } from './markdown.js';
 import { createJobs } from './pool.js';
 import { prepare, type Prepared } from './prepare.js';
 import { buildReport, type Report } from './report.js';
+import { threadsFor } from './threads.js';
 import { formatBytes } from './units.js';
 import { VERSION } from './version.js';
 import { createBuffers } from './weights.js';
@@ -134,10 +134,10 @@ async function underLock(
   return { folder, report };
 }
 
-/** config.json of the result: the source's, with the quantization described and embeddings untied where they had to be separated. */
+/** config.json of the result: the source's, with the quantization described, and with the truth about tied embeddings. */
 function checkpointConfig({ model, outcome }: Plan): string {
   const config: Record<string, unknown> = { ...model.config };
-  if (outcome.tied !== model.tied) {
+  if (outcome.tied !== model.tiedByConfig) {
     config['tie_word_embeddings'] = outcome.tied;
     const text = config['text_config'];
     if (text !== null && typeof text === 'object' && 'tie_word_embeddings' in text) {
@@ -220,15 +220,6 @@ async function listedOutputs(folder: string): Promise<string[]> {
 }
 
 const sha256Of = (value: unknown) => createHash('sha256').update(JSON.stringify(value)).digest('hex');
-
-/** Starting a thread takes longer than this many bytes of weights take to compute. */
-const BYTES_PER_THREAD = 64e6;
-
-/** One thread per core, fewer for a small model. */
-function threadsFor({ source }: Model): number {
-  const bytes = [...source.tensors.values()].reduce((sum, tensor) => sum + tensor.bytes, 0);
-  return Math.min(availableParallelism(), Math.floor(bytes / BYTES_PER_THREAD));
-}
 
 /** A run that cannot fit is refused before it starts. */
 async function checkSpace(folder: string, needed: number): Promise<void> {

@@ -34,7 +34,10 @@ export interface PlanSummary {
   };
   readonly steps: readonly {
     readonly modifier: string;
+    /** Modules that it gives a scheme. */
     readonly modules: number;
+    /** How codes are rounded, where it makes any. */
+    readonly arithmetic?: string;
     readonly patterns: readonly PatternUse[];
   }[];
   readonly modules: readonly ModuleSummary[];
@@ -92,9 +95,10 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
       tied_embeddings: model.tied,
       notes: model.notes,
     },
-    steps: steps.map(({ modifier, schemes, patterns }) => ({
+    steps: steps.map(({ modifier, options, schemes, patterns }) => ({
       modifier: modifier.type,
       modules: schemes.size,
+      ...(schemes.size > 0 && { arithmetic: String(options['arithmetic'] ?? 'reference') }),
       patterns,
     })),
     modules,
@@ -104,7 +108,12 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
       elements > 0 ? (coded.reduce((sum, { bytes }) => sum + bytes.after, 0) * 8) / elements : null,
     outputs: outputs.map(({ format, folder, files }) => ({ format, folder, files: [...files] })),
     estimate: { seconds: cost.seconds, memory_bytes: cost.memoryBytes, disk_bytes: cost.diskBytes },
-    runtimes: runtimeAdvice(outcome.schemes.values()),
+    runtimes: runtimeAdvice(
+      weightedModules(model).flatMap(({ name, classes }) => {
+        const scheme = outcome.schemes.get(name);
+        return scheme === undefined ? [] : [{ kind: classes[0]!, scheme }];
+      }),
+    ),
     warnings: plan.warnings,
   };
 }

@@ -1,13 +1,23 @@
 /** `988 MB`: decimal units, three digits, as disks and model hubs count. */
 export function formatBytes(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  let value = bytes;
+  return threeDigits(bytes, ['B', 'kB', 'MB', 'GB', 'TB', 'PB']);
+}
+
+/** `5.77 M`, `494 M`, `7.62 B`. */
+export function formatCount(n: number): string {
+  return threeDigits(n, ['', 'k', 'M', 'B', 'T']).trimEnd();
+}
+
+/** A whole number in the largest unit that leaves one to three digits before the point. */
+function threeDigits(n: number, units: readonly string[]): string {
+  let value = n;
   let unit = 0;
+  // what would round to 1000 is 1.00 of the next unit
   while (value >= 999.5 && unit < units.length - 1) {
     value /= 1000;
     unit++;
   }
-  return `${unit === 0 || value >= 99.5 ? Math.round(value) : value.toPrecision(3)} ${units[unit]}`;
+  return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toPrecision(3)} ${units[unit]}`;
 }
 
 /** `0.4 s`, `41 s`, `10:41`, `2:03:10`. */
@@ -19,13 +29,6 @@ export function formatDuration(ms: number): string {
   const two = (n: number) => String(n).padStart(2, '0');
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
-}
-
-/** `5.77 M`, `494 M`, `7.62 B`. */
-export function formatCount(n: number): string {
-  if (n < 1e3) return String(n);
-  const [value, unit] = n < 1e6 ? [n / 1e3, 'k'] : n < 1e9 ? [n / 1e6, 'M'] : [n / 1e9, 'B'];
-  return `${value >= 99.5 ? Math.round(value) : value.toPrecision(3)} ${unit}`;
 }
 
 /** `int4 group 128 symmetric` */

@@ -191,16 +191,19 @@ function withHistograms(modules: readonly ModuleReport[], count: number, random:
 /** Codes of normal weights whose largest value, a few standard deviations away, sets the scale. */
 function histogramOf({ scheme }: ModuleReport, random: () => number): NonNullable<ModuleReport['histogram']> {
   const { num_bits, type } = scheme!.weights!;
-  const labels =
-    type === 'int'
-      ? Array.from({ length: 2 ** num_bits }, (_, i) => `${i - 2 ** (num_bits - 1)}`)
-      : num_bits === 4
-        ? [-6, -4, -3, -2, -1.5, -1, -0.5, 0, 0, 0.5, 1, 1.5, 2, 3, 4, 6].map(v => `${v}`)
-        : Array.from({ length: 16 }, (_, i) => `2^${i - 9}`);
-  const middle = labels.length / 2 - (type === 'int' ? 0 : 0.5);
+  const labels = type === 'int' ? integers(num_bits) : num_bits === 4 ? FP4 : FP8;
+  const middle = type === 'int' ? labels.length / 2 : (labels.length - 1) / 2;
   const deviation = labels.length / (5.5 + 4 * random());
   const density = (i: number) => Math.exp(-(((i - middle) / deviation) ** 2) / 2);
   return { labels, counts: labels.map((_, i) => Math.round(1e6 * density(i) * (0.98 + 0.04 * random()))) };
+}
+
+const FP4 = [-6, -4, -3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3, 4, 6].map(String);
+const POWERS = Array.from({ length: 15 }, (_, i) => `${2 ** (i - 6)}`);
+const FP8 = [...POWERS.toReversed().map(power => `-${power}`), '-0', '0', ...POWERS];
+
+function integers(bits: number): string[] {
+  return Array.from({ length: 2 ** bits }, (_, i) => `${i - 2 ** (bits - 1)}`);
 }
 
 function dense(module: string, rows: number, columns: number): ModuleReport {

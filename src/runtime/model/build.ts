@@ -64,6 +64,7 @@ export async function buildModel({ folder, name, config, source, companions }: B
     notes,
     dtype: commonDType(modules) ?? config.dtype ?? 'F32',
     tied: tie !== undefined,
+    tiedByConfig: (tie ?? note) !== undefined && (config.tied ?? known?.tied ?? false),
     quantized,
     source,
     modules,

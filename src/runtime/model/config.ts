@@ -23,9 +23,12 @@ export interface ModelConfig {
   readonly dtype: ModelDType | undefined;
   /** `rope_parameters`, put together from `rope_theta` and `rope_scaling` where the file has the old spelling. */
   readonly rope: Json;
-  /** `quantization_config`, undefined for a model that is not quantized. */
+  /** `quantization_config` (once `compression_config`), undefined for a model that is not quantized. */
   readonly quantization: Json | undefined;
 }
+
+/** Where a config.json describes quantized weights; the second is what early versions of compressed-tensors wrote. */
+export const QUANTIZATION_KEYS = ['quantization_config', 'compression_config'];
 
 /** A thousand times the size of a large one. */
 export const MAX_CONFIG_BYTES = 16_000_000;
@@ -66,7 +69,7 @@ export function readConfig(text: string | Uint8Array, file = 'config.json'): Mod
       entry(decoder, 'tie_word_embeddings', file, isBoolean, 'true or false'),
     dtype: dtype === undefined ? undefined : DTYPES[dtype.replace(/^torch\./, '')],
     rope: ropeParameters(decoder, file),
-    quantization: find(['quantization_config'], isRecord, 'an object'),
+    quantization: find(QUANTIZATION_KEYS, isRecord, 'an object'),
   };
 }
 

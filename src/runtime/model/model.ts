@@ -55,6 +55,8 @@ export interface Model {
   readonly dtype: ModelDType;
   /** The head reads the embedding's tensor, whatever config.json says. */
   readonly tied: boolean;
+  /** What readers believe of that, where there is a head: `tie_word_embeddings` of config.json, or the family's default. */
+  readonly tiedByConfig: boolean;
   /** config.json holds a `quantization_config`: the weights are codes already, and modules of such weights have no `weight`. */
   readonly quantized: boolean;
   readonly source: Source;

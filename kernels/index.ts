@@ -1,0 +1,14 @@
+// The hot loops in SIMD, each the twin of a function in src/numerics/ of the same name; src/numerics/kernels.ts lists them, and a property
+// test holds the two equal bit for bit. They work on one row at a time, which lies in memory as whole vectors of four columns: what fills
+// the last one is read and written, but never shows. Pointers are the caller's.
+
+export { decodeRow, encodeRow } from './codes';
+export { accumulateError, countCodes } from './error';
+export { accumulateRange, isFinite } from './range';
+export { scaleRow, spreadBlocks } from './scale';
+export { widenRow } from './widen';
+
+/** Where free memory begins. */
+export function heapBase(): usize {
+  return __heap_base;
+}

@@ -1,0 +1,54 @@
+import { firstNonFinite, widenRow, type ModelDType } from './dtypes.js';
+import { accumulateError, type ErrorSums } from './error.js';
+import { accumulateRange, type Codes, type Grid, type QParams, type Range } from './grid.js';
+import type { Quantizer } from './qparams.js';
+import { countCodes } from './quantize.js';
+import { decodeRow, encodeRow, scaleRow, spreadBlocks, type ColumnParameters } from './rows.js';
+
+export type NumberArray = Uint8Array | Int8Array | Uint32Array | Float32Array | Float64Array;
+
+/** Arrays by name, in whatever structure, and what comes along with them. */
+export interface Arrays {
+  readonly [name: string]: NumberArray | number | null | Arrays;
+}
+
+/**
+ * The hot loops: functions on one row of a weight, all over arrays that `place` has given. There are two sets of them, in TypeScript and in
+ * WebAssembly, with the same results bit for bit as long as no value is NaN.
+ */
+export interface Kernels {
+  /** The same arrays, where the functions reach them; valid until `place` is called again. Numbers and nulls are passed through. */
+  place<A extends Arrays>(arrays: A): A;
+  /** x[c] = stored[at + c] */
+  widenRow(stored: Uint8Array, at: number, dtype: ModelDType, x: Float32Array): void;
+  /** Index of the first NaN or infinity, -1 if there is none. */
+  firstNonFinite(x: Float32Array): number;
+  /** Widens the blocks of `row` in `into`. */
+  accumulateRange(x: Float32Array, row: number, grid: Grid, into: Range): void;
+  /** Parameters of the blocks from `first` on, `blockColumns` columns each, over the columns of a row. */
+  spreadBlocks(q: QParams, first: number, blockColumns: number, to: ColumnParameters): void;
+  /** out[c] = T[T[x[at + c] / scale[c]] + zero[c]] */
+  scaleRow(x: Float32Array, at: number, by: ColumnParameters, T: ModelDType, out: Float32Array): void;
+  /** codes[at + c] = the code nearest to values[c] */
+  encodeRow(values: Float32Array, args: Quantizer, codes: Codes, at: number): void;
+  /** out[outAt + c] = (codes[at + c] - zero[c]) * scale[c] */
+  decodeRow(codes: Codes, at: number, args: Quantizer, by: ColumnParameters, out: Float32Array, outAt: number): void;
+  /** Enters `row`. */
+  accumulateError(w: Float32Array, wHat: Float32Array, row: number, columns: number, into: ErrorSums): void;
+  /** Adds how often each code occurs, by its low byte, to usage[256]. */
+  countCodes(codes: Codes, usage: Uint32Array): void;
+}
+
+/** The specification: everything else equals it. */
+export const TYPESCRIPT_KERNELS: Kernels = {
+  place: arrays => arrays,
+  widenRow,
+  firstNonFinite,
+  accumulateRange,
+  spreadBlocks,
+  scaleRow,
+  encodeRow,
+  decodeRow,
+  accumulateError,
+  countCodes,
+};

@@ -1,0 +1,101 @@
+import { DTYPE_BYTES, type ModelDType } from './dtypes.js';
+import { emptyError, type ErrorSums } from './error.js';
+import { emptyRange, type Codes, type Grid, type QParams, type Range } from './grid.js';
+import type { Kernels } from './kernels.js';
+import type { Quantizer } from './qparams.js';
+import { makeCodes } from './quantize.js';
+import { makeColumnParameters } from './rows.js';
+
+/** Whole rows of a weight as they are stored, and the part of the grid that they touch. */
+export interface Rows {
+  readonly bytes: Uint8Array;
+  readonly dtype: ModelDType;
+  /** First row, counted from the first row of `grid`. */
+  readonly fromRow: number;
+  readonly grid: Grid;
+}
+
+export interface RangeOfRows {
+  /** Of every block that the rows touch. */
+  readonly range: Range;
+  /** Index of the first element that is NaN or infinite, -1 when there is none. */
+  readonly nonFinite: number;
+}
+
+/** One pass over rows, each while it is in the cache: widen, look for what is not finite, compare. */
+export function rangeOfRows(kernels: Kernels, { bytes, dtype, fromRow, grid }: Rows): RangeOfRows {
+  const { columns } = grid;
+  const rows = rowsIn(bytes, dtype, columns);
+  const range = emptyRange(grid);
+  const at = kernels.place({ stored: bytes, x: new Float32Array(columns), range: { ...range } });
+  for (let row = 0; row < rows; row++) {
+    kernels.widenRow(at.stored, row * columns, dtype, at.x);
+    const nonFinite = kernels.firstNonFinite(at.x);
+    if (nonFinite >= 0) return { range, nonFinite: row * columns + nonFinite };
+    kernels.accumulateRange(at.x, fromRow + row, grid, at.range);
+  }
+  range.min.set(at.range.min);
+  range.max.set(at.range.max);
+  return { range, nonFinite: -1 };
+}
+
+export interface EncodedRows {
+  readonly codes: Codes;
+  /** Of these rows, from 0 on. */
+  readonly error: ErrorSums;
+  /** How often each code occurs, [256], by the code's low byte. */
+  readonly usage: Uint32Array;
+}
+
+/**
+ * One pass over rows, each while it is in the cache: widen, quantize, dequantize, compare; the codes and errors of `quantize`, `dequantize`
+ * and `accumulateError`.
+ * @param q parameters of the blocks of the grid
+ * @param options.codes codes that are known already; otherwise those of round to nearest
+ */
+export function encodeRows(
+  kernels: Kernels,
+  { bytes, dtype, fromRow, grid }: Rows,
+  q: QParams,
+  args: Quantizer,
+  { arithmetic, codes: known }: { arithmetic: 'reference' | 'exact'; codes: Codes | null },
+): EncodedRows {
+  const { columns, blockRows, blockColumns, gridColumns } = grid;
+  const rows = rowsIn(bytes, dtype, columns);
+  const T = arithmetic === 'exact' || q.globalScale !== null ? 'F32' : dtype;
+  const codes = known ?? makeCodes(args, rows * columns);
+  const error = emptyError(rows);
+  const usage = new Uint32Array(256);
+  const at = kernels.place({
+    stored: bytes,
+    codes,
+    error: { ...error },
+    usage,
+    q: { ...q },
+    x: new Float32Array(columns),
+    values: new Float32Array(columns),
+    parameters: { ...makeColumnParameters(columns, args) },
+  });
+  let spreadRow = -1;
+  for (let row = 0; row < rows; row++) {
+    const blockRow = Math.floor((fromRow + row) / blockRows);
+    if (blockRow !== spreadRow) kernels.spreadBlocks(at.q, blockRow * gridColumns, blockColumns, at.parameters);
+    spreadRow = blockRow;
+    kernels.widenRow(at.stored, row * columns, dtype, at.x);
+    if (known === null) {
+      kernels.scaleRow(at.x, 0, at.parameters, T, at.values);
+      kernels.encodeRow(at.values, args, at.codes, row * columns);
+    }
+    kernels.decodeRow(at.codes, row * columns, args, at.parameters, at.values, 0);
+    kernels.accumulateError(at.x, at.values, row, columns, at.error);
+  }
+  kernels.countCodes(at.codes, at.usage);
+  if (known === null) codes.set(at.codes);
+  for (const sum of ['squaredError', 'squares', 'maxError'] as const) error[sum].set(at.error[sum]);
+  usage.set(at.usage);
+  return { codes, error, usage };
+}
+
+function rowsIn(bytes: Uint8Array, dtype: ModelDType, columns: number): number {
+  return bytes.length / DTYPE_BYTES[dtype] / columns;
+}

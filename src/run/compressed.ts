@@ -1,0 +1,135 @@
+import { TensorpressError } from '../errors.js';
+import type { WeightFormat } from '../formats/format.js';
+import { openWeight, type StoredWeight } from '../formats/weights/stored.js';
+import { weightFormat } from '../formats/weights/table.js';
+import { QUANTIZATION_KEYS } from '../runtime/model/config.js';
+import { inferClass, isHead } from '../runtime/model/infer.js';
+import type { Model } from '../runtime/model/model.js';
+import type { QuantizationArgs, QuantizationScheme } from '../schemes/args.js';
+import { inferFormat } from '../schemes/formats.js';
+import { preset } from '../schemes/presets.js';
+import { isRecord } from '../schemes/problem.js';
+import { FORMATS, normalizeScheme } from '../schemes/scheme.js';
+import { compilePattern, prioritize, selects } from '../schemes/targets.js';
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** A module whose weight is stored as codes. */
+export interface CompressedModule {
+  readonly module: string;
+  readonly format: WeightFormat;
+  readonly stored: StoredWeight;
+  /** Names of all tensors that make up the weight. */
+  readonly tensors: ReadonlySet<string>;
+}
+
+/** Tensors around codes: a module that has one of them has a compressed weight. */
+const AROUND = /^(.*)\.weight_(packed|scale|zero_point|global_scale|shape|g_idx)$/;
+const CODES = /^(.*)\.weight$/;
+const DENSE = new Set(['F64', 'F32', 'F16', 'BF16']);
+
+/**
+ * The `quantization_config` of a compressed-tensors checkpoint.
+ * @throws TensorpressError MODEL when it has none, or one of another method
+ */
+export function quantizationOf({ config, folder }: Model): Json {
+  const place = { file: `${folder}/config.json` };
+  const quantization = [config, config['text_config']]
+    .filter(isRecord)
+    .flatMap(holder => QUANTIZATION_KEYS.map(key => holder[key]))
+    .find(isRecord);
+  if (quantization === undefined) {
+    throw new TensorpressError('MODEL', `${folder} is not quantized: its config.json has no quantization_config`, {
+      place,
+      hint: 'there is nothing to decompress',
+    });
+  }
+  const { quant_method: method } = quantization;
+  if (method === 'compressed-tensors') return quantization;
+  throw new TensorpressError('MODEL', `checkpoints of quant_method ${String(method)} cannot be read`, {
+    place,
+    hint: 'convert reads checkpoints of compressed-tensors',
+  });
+}
+
+/**
+ * Every compressed module of a checkpoint; its scheme is found by the same matching as readers do.
+ * @throws TensorpressError MODEL when `quantization` cannot be understood, TENSOR when a tensor is missing or does not fit its scheme
+ */
+export async function compressedModules(model: Model, quantization: Json): Promise<CompressedModule[]> {
+  const { tensors } = model.source;
+  const schemes = readGroups(quantization, model);
+  const targets = [...schemes.keys()].map(compilePattern);
+  const ignore = listOf(quantization['ignore']).map(compilePattern);
+  const classes = new Map(model.modules.map(module => [module.name, module.classes]));
+  const named = (name: string) => ({ name, classes: classes.get(name) ?? [inferClass(name), 'Module'] });
+  const schemeOf = (name: string) => schemes.get(prioritize(targets, named(name))[0] ?? '');
+  const isExpected = (name: string) => storesCodes(schemeOf(name)) && !selects(ignore, [], named(name));
+
+  const names = new Set<string>();
+  for (const { name, dtype } of tensors.values()) {
+    const around = AROUND.exec(name)?.[1];
+    if (around !== undefined) names.add(around);
+    const coded = DENSE.has(dtype) ? undefined : CODES.exec(name)?.[1];
+    if (coded !== undefined && isExpected(coded)) names.add(coded);
+  }
+  for (const { name, classes: own } of model.modules) {
+    const isLeaf = own[0] === 'Linear' || own[0] === 'Embedding';
+    // a tied head has no tensors of its own
+    const isAbsent = isLeaf && !tensors.has(`${name}.weight`) && !isHead(name.split('.').at(-1)!);
+    if (isAbsent && isExpected(name)) names.add(name);
+  }
+
+  const found: CompressedModule[] = [];
+  for (const module of names) {
+    const scheme = schemeOf(module);
+    if (!storesCodes(scheme)) {
+      throw unreadable(`${module} is compressed, but no group of quantization_config says how`, model);
+    }
+    const format = weightFormat(inferFormat(scheme));
+    const stored = await openWeight(model.source, module, format, { args: scheme.weights, dtype: model.dtype });
+    // some writers store zero points although the scheme is symmetric
+    const suffixes = [format.codes, ...format.parameters, 'weight_zero_point'];
+    found.push({ module, format, stored, tensors: new Set(suffixes.map(suffix => `${module}.${suffix}`)) });
+  }
+  return found;
+}
+
+type WithCodes = QuantizationScheme & { weights: QuantizationArgs };
+
+function storesCodes(scheme: QuantizationScheme | undefined): scheme is WithCodes {
+  return scheme?.weights != null && inferFormat(scheme) !== 'dense';
+}
+
+/** Target -> scheme. Where two groups share a target, the later one counts. */
+function readGroups(quantization: Json, model: Model): Map<string, QuantizationScheme> {
+  const { config_groups: groups, format } = quantization;
+  // before groups had formats of their own, all were stored in this one
+  const common = FORMATS.find(name => name === format && name !== 'dense') ?? null;
+  const schemes = new Map<string, QuantizationScheme>();
+  for (const [name, group] of Object.entries(isRecord(groups) ? groups : {})) {
+    const { scheme, problems } = readGroup(name, group);
+    if (scheme === undefined) {
+      throw unreadable(`quantization_config.config_groups.${name}: ${problems[0]!.message}`, model);
+    }
+    for (const target of scheme.targets) schemes.set(target, { ...scheme, format: scheme.format ?? common });
+  }
+  return schemes;
+}
+
+/** A scheme in full, or `{"W8A8": ["Linear"]}`. */
+function readGroup(name: string, group: unknown): ReturnType<typeof normalizeScheme> {
+  const scheme = Array.isArray(group) ? preset(name, listOf(group)) : undefined;
+  return scheme === undefined ? normalizeScheme(group) : { scheme, warnings: [] };
+}
+
+function listOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : [];
+}
+
+function unreadable(message: string, { folder }: Model): TensorpressError {
+  return new TensorpressError('MODEL', message, {
+    place: { file: `${folder}/config.json` },
+    hint: 'config.json does not fit the weights, or was written by a program that tensorpress does not know',
+  });
+}

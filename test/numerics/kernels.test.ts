@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { narrow, widen, type ModelDType } from '../../src/numerics/dtypes.js';
+import { accumulateError, emptyError } from '../../src/numerics/error.js';
+import { accumulateRange, emptyRange, makeGrid, type Grid, type QParams } from '../../src/numerics/grid.js';
+import { TYPESCRIPT_KERNELS, type Kernels } from '../../src/numerics/kernels.js';
+import { encodeRows, rangeOfRows, type Rows } from '../../src/numerics/passes.js';
+import { codeRange, qparams, type Quantizer } from '../../src/numerics/qparams.js';
+import { dequantize, makeCodes, quantize } from '../../src/numerics/quantize.js';
+import { createKernels } from '../../src/numerics/wasm.js';
+import { normal, seeded } from '../support/numbers.js';
+
+const dtypes = fc.constantFrom<ModelDType>('F32', 'BF16', 'F16');
+const quantizers = fc.oneof(
+  fc
+    .record({ num_bits: fc.integer({ min: 1, max: 8 }), symmetric: fc.boolean() })
+    .map((args): Quantizer => ({ ...args, type: 'int', scale_dtype: null })),
+  fc
+    .constantFrom<[number, Quantizer['scale_dtype']]>(
+      [8, null],
+      [4, null],
+      [4, 'torch.uint8'],
+      [8, 'torch.uint8'],
+      [4, 'torch.float8_e4m3fn'],
+    )
+    .map(([num_bits, scale_dtype]): Quantizer => ({ num_bits, scale_dtype, type: 'float', symmetric: true })),
+);
+/** Rows of any width, in blocks of any shape, beginning anywhere. */
+const shapes = fc
+  .record({
+    rows: fc.integer({ min: 1, max: 6 }),
+    columns: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.constantFrom(32, 61, 64, 96)),
+    blockRows: fc.integer({ min: 1, max: 4 }),
+    blockColumns: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.constantFrom(16, 32, 200)),
+    skip: fc.nat({ max: 3 }),
+  })
+  .map(({ rows, columns, blockRows, blockColumns, skip }) => {
+    const fromRow = skip % blockRows;
+    return { rows, fromRow, grid: makeGrid(rows + fromRow, columns, blockRows, blockColumns) };
+  });
+
+/** Numbers of a dtype, none of them NaN or infinite: ordinary weights, or any bits at all. */
+function stored(count: number, dtype: ModelDType, seed: number, wild: boolean): Uint8Array {
+  if (!wild) return narrow(normal(count, seed, 0.02), dtype).slice();
+  const next = seeded(seed);
+  const bits = Uint32Array.from({ length: count }, () => Math.floor(next() * 2 ** 32));
+  if (dtype === 'F32') return narrow(finite(new Float32Array(bits.buffer)), 'F32').slice();
+  return narrow(finite(widen(new Uint8Array(Uint16Array.from(bits).buffer), dtype)), dtype).slice();
+}
+
+/** Zeros of both signs take the place of what is not finite. */
+const finite = (values: Float32Array): Float32Array =>
+  values.map((v, i) => (Number.isFinite(v) ? v : i % 2 === 0 ? 0 : -0));
+
+/** Parameters that no range would give: scales far too small or large, zero points anywhere. */
+function strangeParameters({ gridRows, gridColumns }: Grid, args: Quantizer, G: number | null, seed: number): QParams {
+  const next = seeded(seed);
+  const blocks = gridRows * gridColumns;
+  const { lowest, highest } = codeRange(args);
+  return {
+    scale: Float32Array.from({ length: blocks }, () => Math.fround((0.5 + next()) * 2 ** Math.floor(next() * 60 - 40))),
+    zeroPoint: args.symmetric
+      ? null
+      : Int8Array.from({ length: blocks }, () => lowest + Math.floor(next() * (highest - lowest + 1))),
+    globalScale: G,
+  };
+}
+
+describe('kernels', () => {
+  const wasm = createKernels();
+  const both: readonly Kernels[] = [wasm, TYPESCRIPT_KERNELS];
+
+  it('WebAssembly is in use here', () => assert.notEqual(wasm, TYPESCRIPT_KERNELS));
+
+  it('give the range of accumulateRange, bit for bit', () => {
+    fc.assert(
+      fc.property(dtypes, shapes, fc.integer(), fc.boolean(), (dtype, { rows, fromRow, grid }, seed, wild) => {
+        const bytes = stored(rows * grid.columns, dtype, seed, wild);
+        const range = emptyRange(grid);
+        accumulateRange(widen(bytes, dtype), fromRow, grid, range);
+        for (const kernels of both)
+          assert.deepEqual(rangeOfRows(kernels, { bytes, dtype, fromRow, grid }), { range, nonFinite: -1 });
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('find the first element that is not finite', () => {
+    fc.assert(
+      fc.property(
+        dtypes,
+        shapes,
+        fc.constantFrom(NaN, -NaN, Infinity, -Infinity),
+        fc.nat(),
+        (dtype, shape, bad, place) => {
+          const { rows, fromRow, grid } = shape;
+          const x = normal(rows * grid.columns, place);
+          const at = place % x.length;
+          x[at] = bad;
+          x[Math.min(at + 3, x.length - 1)] = bad;
+          const bytes = narrow(x, dtype);
+          for (const kernels of both) assert.equal(rangeOfRows(kernels, { bytes, dtype, fromRow, grid }).nonFinite, at);
+        },
+      ),
+    );
+  });
+
+  it('give the codes of quantize and the errors of accumulateError, bit for bit', () => {
+    fc.assert(
+      fc.property(
+        dtypes,
+        shapes,
+        quantizers,
+        fc.constantFrom<'reference' | 'exact'>('reference', 'exact'),
+        fc.integer(),
+        fc.boolean(),
+        fc.constantFrom(null, 0.75, 3000),
+        (dtype, shape, args, arithmetic, seed, wild, G) => {
+          const rows = rowsOf(shape, dtype, seed, wild);
+          const q = wild
+            ? strangeParameters(shape.grid, args, G, seed)
+            : qparams(rangeOfRows(TYPESCRIPT_KERNELS, rows).range, args, dtype, args.symmetric ? G : null);
+          const expected = expectedOf(rows, q, args, arithmetic);
+          for (const kernels of both)
+            assert.deepEqual(encodeRows(kernels, rows, q, args, { arithmetic, codes: null }), expected);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('take codes that are known', () => {
+    fc.assert(
+      fc.property(dtypes, shapes, quantizers, fc.integer(), (dtype, shape, args, seed) => {
+        const rows = rowsOf(shape, dtype, seed, false);
+        const q = strangeParameters(shape.grid, args, null, seed);
+        const { lowest, highest } = codeRange(args);
+        const next = seeded(seed);
+        const codes = makeCodes(args, shape.rows * shape.grid.columns).map(() => {
+          if (args.type === 'int') return lowest + Math.floor(next() * (highest - lowest + 1));
+          return args.num_bits === 4 ? Math.floor(next() * 16) : Math.floor(next() * 127) + (next() < 0.5 ? 128 : 0);
+        });
+        const [a, b] = both.map(kernels => encodeRows(kernels, rows, q, args, { arithmetic: 'exact', codes }));
+        assert.deepEqual(a, b);
+        assert.equal(a!.codes, codes);
+        const { error } = expectedOf(rows, q, args, 'exact', codes);
+        assert.deepEqual(a!.error, error);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('round every float16 and bfloat16 as the twins do', () => {
+    for (const dtype of ['F16', 'BF16'] as const) {
+      const all = new Uint8Array(Uint16Array.from({ length: 1 << 16 }, (_, i) => i).buffer);
+      const bytes = narrow(finite(widen(all, dtype)), dtype);
+      const grid = makeGrid(256, 256, 1, 256);
+      const rows: Rows = { bytes, dtype, fromRow: 0, grid };
+      for (const [num_bits, type] of [
+        [8, 'int'],
+        [8, 'float'],
+        [4, 'float'],
+      ] as const) {
+        const args: Quantizer = { num_bits, type, symmetric: true, scale_dtype: null };
+        for (const scale of [1, 2 ** -7, 0.0123, 300]) {
+          const q: QParams = { scale: new Float32Array(256).fill(scale), zeroPoint: null, globalScale: null };
+          const [a, b] = both.map(kernels =>
+            encodeRows(kernels, rows, q, args, { arithmetic: 'reference', codes: null }),
+          );
+          assert.deepEqual(a, b);
+        }
+      }
+    }
+  });
+});
+
+function rowsOf(
+  { rows, fromRow, grid }: { rows: number; fromRow: number; grid: Grid },
+  dtype: ModelDType,
+  seed: number,
+  wild: boolean,
+): Rows {
+  return { bytes: stored(rows * grid.columns, dtype, seed, wild), dtype, fromRow, grid };
+}
+
+/** The same from functions that work on whole chunks. */
+function expectedOf(
+  { bytes, dtype, fromRow, grid }: Rows,
+  q: QParams,
+  args: Quantizer,
+  arithmetic: 'reference' | 'exact',
+  known?: ReturnType<typeof quantize>,
+) {
+  const x = widen(bytes, dtype);
+  const codes = known ?? quantize(x, fromRow, grid, q, args, dtype, { arithmetic });
+  const error = emptyError(x.length / grid.columns);
+  accumulateError(x, dequantize(codes, fromRow, grid, q, args), 0, grid.columns, error);
+  const usage = new Uint32Array(256);
+  for (const code of codes) usage[code & 255]!++;
+  return { codes, error, usage };
+}

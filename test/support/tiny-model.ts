@@ -1,0 +1,113 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { narrow, roundArray, type DType, type ModelDType } from '../../src/numerics/dtypes.js';
+import { safetensorsFolder } from '../../src/outputs/safetensors-folder.js';
+import { normal } from './numbers.js';
+import { tempFolder } from './temp.js';
+
+/** A tensor as bytes, or as numbers that are rounded to its dtype. */
+export interface TinyTensor {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly bytes: Uint8Array;
+}
+
+export interface TinyModel {
+  readonly config: Record<string, unknown>;
+  readonly tensors: Record<string, TinyTensor>;
+}
+
+export interface TinyLlama {
+  /** Default: 64, 96, 2, 80. */
+  readonly hidden?: number;
+  readonly intermediate?: number;
+  readonly layers?: number;
+  readonly vocabulary?: number;
+  /** Default: BF16. */
+  readonly dtype?: ModelDType;
+  /** `absent`: no head in the file and the flag set; `equal`, `different`: the flag set and both in the file. Default: untied. */
+  readonly tied?: 'absent' | 'equal' | 'different';
+  /** Default: 0.05. */
+  readonly sigma?: number;
+}
+
+const DTYPES = { BF16: 'bfloat16', F16: 'float16', F32: 'float32' };
+
+export function matrix(shape: readonly number[], values: Float32Array, dtype: ModelDType = 'BF16'): TinyTensor {
+  return { shape, dtype, bytes: narrow(roundArray(values, dtype), dtype) };
+}
+
+export function random(shape: readonly number[], seed: number, dtype: ModelDType = 'BF16', sigma = 0.05): TinyTensor {
+  return matrix(shape, normal(shape.reduce((a, b) => a * b, 1), seed, sigma), dtype);
+}
+
+/** A Llama of random weights; equal options, equal model. */
+export function tinyLlama({
+  hidden = 64,
+  intermediate = 96,
+  layers = 2,
+  vocabulary = 80,
+  dtype = 'BF16',
+  tied,
+  sigma = 0.05,
+}: TinyLlama = {}): TinyModel {
+  const tensors: Record<string, TinyTensor> = {};
+  let seed = 1;
+  const add = (name: string, ...shape: number[]) => (tensors[name] = random(shape, seed++, dtype, sigma));
+  add('model.embed_tokens.weight', vocabulary, hidden);
+  for (let i = 0; i < layers; i++) {
+    const at = `model.layers.${i}`;
+    add(`${at}.self_attn.q_proj.weight`, hidden, hidden);
+    add(`${at}.self_attn.k_proj.weight`, hidden / 2, hidden);
+    add(`${at}.self_attn.v_proj.weight`, hidden / 2, hidden);
+    add(`${at}.self_attn.o_proj.weight`, hidden, hidden);
+    add(`${at}.mlp.gate_proj.weight`, intermediate, hidden);
+    add(`${at}.mlp.up_proj.weight`, intermediate, hidden);
+    add(`${at}.mlp.down_proj.weight`, hidden, intermediate);
+    add(`${at}.input_layernorm.weight`, hidden);
+    add(`${at}.post_attention_layernorm.weight`, hidden);
+  }
+  add('model.norm.weight', hidden);
+  if (tied === 'equal') tensors['lm_head.weight'] = tensors['model.embed_tokens.weight']!;
+  else if (tied !== 'absent') add('lm_head.weight', vocabulary, hidden);
+  return {
+    config: {
+      architectures: ['LlamaForCausalLM'],
+      model_type: 'llama',
+      hidden_size: hidden,
+      intermediate_size: intermediate,
+      num_hidden_layers: layers,
+      num_attention_heads: 4,
+      num_key_value_heads: 2,
+      vocab_size: vocabulary,
+      torch_dtype: DTYPES[dtype],
+      tie_word_embeddings: tied !== undefined,
+    },
+    tensors,
+  };
+}
+
+/** Writes a model as a folder in Hugging Face format and gives its path. */
+export async function writeModel(
+  { config, tensors }: TinyModel,
+  { maxShardSize = Infinity, files = {} }: { maxShardSize?: number; files?: Record<string, string> } = {},
+): Promise<string> {
+  const folder = join(tempFolder(), 'tiny');
+  mkdirSync(folder);
+  const list = Object.entries(tensors).map(([name, { shape, dtype }]) => ({ name, shape, dtype }));
+  const output = safetensorsFolder(list, folder, maxShardSize);
+  await output.open(new Set());
+  for (const [name, { bytes }] of Object.entries(tensors)) await output.write(name, 0, bytes);
+  await output.finish();
+  for (const [name, text] of Object.entries({ 'config.json': JSON.stringify(config, null, 2), ...files }))
+    writeFileSync(join(folder, name), text);
+  return folder;
+}
+
+/** A recipe file with one QuantizationModifier per argument, options in YAML flow style. */
+export function writeRecipe(...options: readonly string[]): string {
+  const path = join(tempFolder(), 'recipe.yaml');
+  const items = options.map(option => `  - QuantizationModifier: ${option}\n`).join('');
+  writeFileSync(path, `version: 1\nmodifiers:\n${items}`);
+  return path;
+}
