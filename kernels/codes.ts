@@ -2,33 +2,53 @@
 
 import { padded } from './widen';
 
-export const INT: i32 = 0;
-export const E4M3: i32 = 1;
-export const E2M1: i32 = 2;
+const INT: i32 = 0;
+const E4M3: i32 = 1;
 
 /**
  * codes[c] = the code nearest to values[c], ties to even, clamped to lowest ... highest (integers) or to the format's largest number.
- * Up to three bytes after the row are overwritten.
+ * @param kind of the codes: 0 integers, 1 fp8, 2 fp4
  */
 export function encodeRow(values: usize, kind: i32, lowest: f32, highest: f32, columns: i32, codes: usize): void {
-  const end = values + (<usize>padded(columns) << 2);
+  const end = codes + padded(columns);
   if (kind == INT) {
     const low = f32x4.splat(lowest);
     const high = f32x4.splat(highest);
-    for (; values < end; values += 16, codes += 4) {
-      const clamped = f32x4.pmin(f32x4.pmax(v128.load(values), low), high);
-      storeLowBytes(codes, i32x4.trunc_sat_f32x4_s(f32x4.nearest(clamped)));
+    for (; codes < end; codes += 16, values += 64) {
+      const a = encodeInt(v128.load(values), low, high);
+      const b = encodeInt(v128.load(values, 16), low, high);
+      const c = encodeInt(v128.load(values, 32), low, high);
+      const d = encodeInt(v128.load(values, 48), low, high);
+      v128.store(codes, i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
     }
   } else if (kind == E4M3) {
-    for (; values < end; values += 16, codes += 4) storeLowBytes(codes, encodeE4M3(v128.load(values)));
+    for (; codes < end; codes += 16, values += 64) {
+      const a = encodeE4M3(v128.load(values));
+      const b = encodeE4M3(v128.load(values, 16));
+      const c = encodeE4M3(v128.load(values, 32));
+      const d = encodeE4M3(v128.load(values, 48));
+      v128.store(codes, i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
+    }
   } else {
-    for (; values < end; values += 16, codes += 4) storeLowBytes(codes, encodeE2M1(v128.load(values)));
+    for (; codes < end; codes += 16, values += 64) {
+      const a = encodeE2M1(v128.load(values));
+      const b = encodeE2M1(v128.load(values, 16));
+      const c = encodeE2M1(v128.load(values, 32));
+      const d = encodeE2M1(v128.load(values, 48));
+      v128.store(codes, i8x16.narrow_i16x8_u(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(c, d)));
+    }
   }
 }
 
 @inline
-function storeLowBytes(at: usize, v: v128): void {
-  store<i32>(at, i32x4.extract_lane(i8x16.shuffle(v, v, 0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0));
+function encodeInt(v: v128, low: v128, high: v128): v128 {
+  return roundToInt(f32x4.pmin(f32x4.pmax(v, low), high));
+}
+
+/** The nearest integer, ties to even, for |x| < 2^22: added to 1.5 * 2^23 it stands in the low bits, and rounding is the addition's. */
+@inline
+function roundToInt(x: v128): v128 {
+  return i32x4.sub(f32x4.add(x, f32x4.splat(12582912)), i32x4.splat(0x4b400000));
 }
 
 @inline
@@ -38,7 +58,7 @@ function encodeE4M3(value: v128): v128 {
   const a = i32x4.min_s(v128.and(v, i32x4.splat(0x7fffffff)), i32x4.splat(0x43e00000)); // 448
   const odd = v128.and(i32x4.shr_u(a, 20), i32x4.splat(1));
   const normal = i32x4.shr_u(i32x4.add(i32x4.add(a, odd), i32x4.splat(0x7ffff - 0x3c000000)), 20);
-  const subnormal = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(a, f32x4.splat(512)))); // multiples of 2^-9
+  const subnormal = roundToInt(f32x4.mul(a, f32x4.splat(512))); // multiples of 2^-9
   return v128.or(sign, v128.bitselect(subnormal, normal, i32x4.lt_s(a, i32x4.splat(0x3c800000))));
 }
 
@@ -49,11 +69,11 @@ function encodeE2M1(v: v128): v128 {
   const a = i32x4.min_s(magnitude, i32x4.splat(0x40c00000)); // 6
   const odd = v128.and(i32x4.shr_u(a, 22), i32x4.splat(1));
   const normal = i32x4.shr_u(i32x4.add(i32x4.add(a, odd), i32x4.splat(0x1fffff - 0x3f000000)), 22);
-  const subnormal = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.add(a, a))); // 0, 0.5 and 1
+  const subnormal = roundToInt(f32x4.add(a, a)); // 0, 0.5 and 1
   return v128.or(sign, v128.bitselect(subnormal, normal, i32x4.lt_s(a, i32x4.splat(0x3f800000))));
 }
 
-/** out[c] = (codes[c] - zero[c]) * scale[c]; zero 0: without zero points. What fills the last vector becomes 0. */
+/** out[c] = (codes[c] - zero[c]) * scale[c]; zero 0: without zero points. What fills the last vectors becomes 0. */
 export function decodeRow(codes: usize, kind: i32, scale: usize, zero: usize, columns: i32, out: usize): void {
   const end = out + (<usize>padded(columns) << 2);
   let to = out;

@@ -3,7 +3,7 @@
 
 import { BF16, F16, padded } from './widen';
 
-/** scale[c] = s or s / G of c's block, zero[c] its zero point (zeroPoint 0: there is none); 1 and 0 in the columns that fill the last vector. */
+/** scale[c] = s or s / G of c's block, zero[c] its zero point (zeroPoint 0: there is none); 1 and 0 in the columns that fill the last vectors. */
 export function spreadBlocks(
   s: usize,
   zeroPoint: usize,

@@ -4,13 +4,13 @@ export const F32: i32 = 0;
 export const BF16: i32 = 1;
 export const F16: i32 = 2;
 
-/** Number of columns of a row in memory: whole vectors. */
+/** Number of columns of a row in memory: whole vectors of bytes, so whole vectors of all else. */
 @inline
 export function padded(columns: i32): i32 {
-  return (columns + 3) & ~3;
+  return (columns + 15) & ~15;
 }
 
-/** x[c] = the element c at `from`; zeros fill the last vector. */
+/** x[c] = the element c at `from`; zeros fill the last vectors. */
 export function widenRow(from: usize, dtype: i32, columns: i32, x: usize): void {
   const end = x + (<usize>padded(columns) << 2);
   let to = x;

@@ -19,14 +19,10 @@ export async function applyCommand(options: ApplyOptions, screen: Screen, { json
       case 'plan':
         screen.say(['', ...planLines(event.plan, screen), ''].join('\n'));
         break;
-      case 'progress': {
-        const share = event.total > 0 ? event.done / event.total : 1;
-        const left = event.remainingMs === undefined ? '' : `   ${formatDuration(event.remainingMs)} left`;
-        const figures = `${String(Math.round(share * 100)).padStart(3)} %   ${formatDuration(event.elapsedMs)} elapsed${left}   ${formatBytes(event.rss)}`;
-        screen.progress(`  ${event.part.padEnd(12)} ${bar(share, 32)}  ${figures}`, event.part !== part);
+      case 'progress':
+        screen.progress(progressLine(event, screen.columns), event.part !== part);
         part = event.part;
         break;
-      }
       case 'remark':
         screen.say(`  ${event.module === undefined ? '' : `${event.module}: `}${event.message}`);
         break;
@@ -36,6 +32,19 @@ export async function applyCommand(options: ApplyOptions, screen: Screen, { json
   };
   const { report } = await apply({ ...options, onEvent });
   if (json) screen.print(JSON.stringify(report, null, 2));
+}
+
+/** `layers.3  ━━━━────  42 %   1:10 elapsed   1:30 left   412 MB`, the bar as long as there is room, at most 32. */
+function progressLine(
+  { part, done, total, elapsedMs, remainingMs, rss }: RunEvent & { type: 'progress' },
+  columns: number,
+): string {
+  const share = total > 0 ? done / total : 1;
+  const left = remainingMs === undefined ? '' : `   ${formatDuration(remainingMs)} left`;
+  const figures = `${String(Math.floor(share * 100)).padStart(3)} %   ${formatDuration(elapsedMs)} elapsed${left}   ${formatBytes(rss)}`;
+  const name = `  ${part.padEnd(10)}`;
+  const room = Math.min(32, columns - name.length - figures.length - 4);
+  return room < 8 ? `${name}  ${figures}` : `${name}  ${bar(share, room)}  ${figures}`;
 }
 
 function doneLines(report: Report, out: string, { color }: Screen): string[] {
@@ -63,7 +72,7 @@ function doneLines(report: Report, out: string, { color }: Screen): string[] {
     '',
     ...(worst.length > 0 ? [`  largest weight errors: ${worst.join(', ')}`] : []),
     `  checkpoint  ${out}`,
-    `  report      ${out}/report.md`,
+    `  report      ${out}/report.html`,
     '',
   ];
 }

@@ -1,13 +1,13 @@
-import { TensorpressError } from '../errors.js';
+import { TensorpressError, type Diagnostic } from '../errors.js';
 import { formatDiagnostics } from '../recipe/findings.js';
 import type { Screen } from './screen.js';
 
 /** Shows an error as a sentence with a place and a way out, and gives the exit code. A stack trace only when asked for. */
 export function showError(error: unknown, screen: Screen, { json, debug }: { json: boolean; debug: boolean }): number {
   const known = error instanceof TensorpressError ? error : unexpected(error);
-  if (json) screen.print(JSON.stringify({ ok: false, error: errorJson(known) }, null, 2));
-  process.stderr.write(`${errorText(known)}\n`);
-  if (debug) process.stderr.write(`\n${(error as Error).stack ?? String(error)}\n`);
+  if (json) screen.print(errorJson(known));
+  screen.fail(errorText(known));
+  if (debug) screen.fail(`\n${(error as Error).stack ?? String(error)}`);
   return known.exitCode;
 }
 
@@ -25,8 +25,17 @@ function errorText(error: TensorpressError): string {
   ].join('\n');
 }
 
-function errorJson({ code, message, place, hint, diagnostics }: TensorpressError) {
-  return { code, message, ...place, ...(hint === undefined ? {} : { hint }), errors: diagnostics };
+/** The one document that a command with --json prints when it fails: the error, and the same as a list of findings. */
+export function errorJson({ code, message, place, hint, diagnostics }: TensorpressError): string {
+  const error = { code, message, ...place, ...(hint === undefined ? {} : { hint }) };
+  const errors = (diagnostics.length > 0 ? diagnostics : [error]).map(finding);
+  return JSON.stringify({ ok: false, error, errors }, null, 2);
+}
+
+/** Every key is there, whether anything is known or not. */
+function finding({ code, message, hint, ...place }: Diagnostic) {
+  const { file = null, line = null, column = null, path = null } = place;
+  return { code, message, file, line, column, path, hint: hint ?? null };
 }
 
 function unexpected(error: unknown): TensorpressError {

@@ -1,13 +1,23 @@
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { readFileSync } from 'node:fs';
-import { showError } from './errors.js';
+import { TensorpressError } from '../errors.js';
+import { errorJson, showError } from './errors.js';
 import { createScreen, type Screen } from './screen.js';
 
 interface Common {
   json?: boolean;
   quiet?: boolean;
   debug?: boolean;
+  engine?: string;
+  device?: string;
+  threads?: number;
 }
+
+/** Commands that have a name but no work behind it yet. */
+const UNBUILT = ['eval', 'compare', 'bench', 'new'];
+
+/** More threads than any machine has cores. */
+const MAX_THREADS = 1024;
 
 /** Runs the command line and gives the exit code. Commands are imported when they are called, so that the light ones start at once. */
 async function main(argv: readonly string[]): Promise<number> {
@@ -17,37 +27,46 @@ async function main(argv: readonly string[]): Promise<number> {
   const program = new Command('tensorpress')
     .description('Compresses language models from a recipe.')
     .version(version)
-    .showHelpAfterError('(tensorpress --help lists the commands)')
+    .showHelpAfterError(`(${HELP})`)
     .exitOverride()
     .configureHelp({ sortSubcommands: false });
 
   let exitCode = 0;
   const abort = new AbortController();
-  const onSignal = () => abort.abort();
+  const stop = () => abort.abort();
+  /** For commands that leave things in order when they are stopped; the others end as the system ends them. */
+  const stoppable = () => {
+    process.on('SIGINT', stop).on('SIGTERM', stop);
+    return abort.signal;
+  };
 
   const command = <Options extends Common>(
     usage: string,
     description: string,
-    run: (context: { args: string[]; options: Options; json: boolean; screen: Screen }) => Promise<number>,
+    run: (context: { args: string[]; options: Options; json: boolean; screen: Screen }) => Promise<number | void>,
+    { hidden = false }: { hidden?: boolean } = {},
   ) =>
     program
-      .command(usage)
+      .command(usage, { hidden })
       .description(description)
       .option('--json', 'exactly one JSON document on stdout')
       .option('--quiet', 'say nothing but the result and errors')
       .addOption(new Option('--debug', 'show stack traces').hideHelp())
+      // common to all commands: how a model would be run, which is nothing to those that do not run one
+      .addOption(new Option('--engine <engine>').choices(['onnx', 'tfjs', 'reference']).hideHelp())
+      .addOption(new Option('--device <device>').choices(['auto', 'cpu', 'webgpu', 'wasm', 'cuda']).hideHelp())
+      .addOption(new Option('--threads <n>', 'threads that compute').argParser(threadCount))
       .action(async (...values: unknown[]) => {
         const self = values.at(-1) as Command;
         const options = self.opts<Options>();
         const json = options.json ?? false;
         const screen = createScreen({ json, quiet: options.quiet ?? false });
-        process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
         try {
-          exitCode = await run({ args: self.args, options, json, screen });
+          exitCode = (await run({ args: self.args, options, json, screen })) ?? 0;
         } catch (error) {
           exitCode = showError(error, screen, { json, debug: options.debug ?? false });
         } finally {
-          process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+          process.off('SIGINT', stop).off('SIGTERM', stop);
         }
       });
 
@@ -58,23 +77,19 @@ async function main(argv: readonly string[]): Promise<number> {
   const set = [
     '--set <path=value>',
     'override a field of the recipe in native form (repeatable)',
-    (value: string, all: string[]) => [...all, value],
-    [] as string[],
+    (value: string, all: string[] = []) => [...all, value],
   ] as const;
 
-  command<Common & { model?: string; out?: string; set: string[]; force?: boolean }>(
+  command<Common & { model?: string; out?: string; set?: string[]; force?: boolean }>(
     'apply <recipe>',
     'compress a model by a recipe',
     async ({ args, options, json, screen }) => {
-      const { out, model, set, force = false } = options;
-      if (out === undefined) return misuse('apply needs --out DIR: the folder for the checkpoint and the report');
+      const { out, force = false } = options;
+      if (out === undefined) throw misuse('apply needs a folder for the checkpoint and the report', 'add --out DIR');
+      const signal = stoppable();
       const { applyCommand } = await import('./apply.js');
-      await applyCommand(
-        { recipe: args[0]!, out, set, force, signal: abort.signal, ...(model === undefined ? {} : { model }) },
-        screen,
-        { json },
-      );
-      return 0;
+      const how = pick(options, ['model', 'set', 'threads', 'engine', 'device']);
+      await applyCommand({ recipe: args[0]!, out, force, signal, ...how }, screen, { json });
     },
   )
     .option(...model)
@@ -82,71 +97,61 @@ async function main(argv: readonly string[]): Promise<number> {
     .option(...set)
     .option('--force', 'replace what the folder holds');
 
-  command<Common & { model?: string; set: string[] }>(
+  command<Common & { model?: string; set?: string[] }>(
     'plan <recipe>',
     'show what apply would do; nothing is written',
     async ({ args, options, json, screen }) => {
+      const signal = stoppable();
       const { plan } = await import('../run/prepare.js');
-      const { model, set } = options;
-      const summary = await plan({
-        recipe: args[0]!,
-        set,
-        signal: abort.signal,
-        ...(model === undefined ? {} : { model }),
-      });
+      const what = pick(options, ['model', 'set']);
+      const summary = await plan({ recipe: args[0]!, signal, ...what });
       const { moduleLines, planLines } = await import('./plan-view.js');
       screen.print(
         json
           ? JSON.stringify(summary, null, 2)
           : ['', ...planLines(summary, screen), '', ...moduleLines(summary, screen), ''].join('\n'),
       );
-      return 0;
     },
   )
     .option(...model)
     .option(...set);
 
-  command<Common & { set: string[] }>(
+  command<Common & { set?: string[] }>(
     'validate <recipe>',
     'check a recipe without a model',
     async ({ args, options, json, screen }) => {
       const { validateCommand } = await import('./validate.js');
-      return validateCommand(args[0]!, options.set, screen, { json });
+      await validateCommand(args[0]!, options.set ?? [], screen, { json });
     },
   ).option(...set);
 
-  command<Common & { set: string[] }>(
+  command<Common & { set?: string[] }>(
     'normalize <recipe>',
     'print a recipe in native form',
     async ({ args, options, json, screen }) => {
       const { readRecipe } = await import('../recipe/read.js');
       const { printRecipe } = await import('../recipe/print.js');
-      const { recipe } = await readRecipe(args[0]!, { overrides: options.set });
+      const { recipe } = await readRecipe(args[0]!, { overrides: options.set ?? [] });
       screen.print(json ? JSON.stringify(recipe, null, 2) : printRecipe(recipe).trimEnd());
-      return 0;
     },
   ).option(...set);
 
   command('inspect <path>', 'what a file, checkpoint or run folder holds', async ({ args, json, screen }) => {
     const { inspectCommand } = await import('./inspect.js');
     await inspectCommand(args[0]!, screen, { json });
-    return 0;
   });
 
   command<Common & { to: string; out?: string; dtype?: 'float32' | 'float16' | 'bfloat16'; force?: boolean }>(
     'convert <dir>',
     'decompress a compressed-tensors checkpoint',
     async ({ args, options, json, screen }) => {
-      const { out, to, dtype, force = false } = options;
-      if (out === undefined) return misuse('convert needs --out DIR');
-      if (to !== 'dense') return misuse(`convert knows --to dense, not --to ${to}`);
+      const { out, to, force = false } = options;
+      if (out === undefined) throw misuse('convert needs a folder for the result', 'add --out DIR');
+      if (to !== 'dense') throw misuse(`there is no conversion to ${to}`, 'the one that is there is --to dense');
+      const signal = stoppable();
       const { convertCommand } = await import('./convert.js');
-      await convertCommand(
-        { model: args[0]!, to, out, force, signal: abort.signal, ...(dtype === undefined ? {} : { dtype }) },
-        screen,
-        { json },
-      );
-      return 0;
+      const how = pick(options, ['dtype']);
+      await convertCommand({ model: args[0]!, to, out, force, signal, ...how }, screen, { json });
     },
   )
     .requiredOption('--to <format>', 'dense')
@@ -165,25 +170,52 @@ async function main(argv: readonly string[]): Promise<number> {
     async ({ options, screen }) => {
       const { schemaCommand } = await import('./schema.js');
       await schemaCommand(options.out, screen);
-      return 0;
     },
   ).option('--out <file>', 'write it to a file');
+
+  for (const name of UNBUILT) {
+    const sentence = `\`tensorpress ${name}\` does not exist yet: this version compresses, converts and inspects`;
+    const refuse = () => Promise.reject(new TensorpressError('NOT_BUILT', sentence, { hint: HELP }));
+    command(`${name} [arguments...]`, '', refuse, { hidden: true }).allowUnknownOption();
+  }
 
   try {
     await program.parseAsync(argv);
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    throw error;
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return 0;
+    // commander has said it on stderr
+    if (argv.includes('--json')) process.stdout.write(`${errorJson(misuse(error.message.replace(/^error: /, '')))}\n`);
+    return 2;
   }
   return exitCode;
 }
 
-function misuse(sentence: string): number {
-  process.stderr.write(`${sentence}\n`);
-  return 2;
+const HELP = 'tensorpress --help lists the commands';
+
+function misuse(sentence: string, hint: string = HELP): TensorpressError {
+  return new TensorpressError('ARGUMENT', sentence, { hint });
 }
 
-// a reader that goes away (`| head`) is not an error
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+function threadCount(text: string): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && count <= MAX_THREADS) return count;
+  throw new InvalidArgumentError(`It is a number from 0 to ${MAX_THREADS}.`);
+}
+
+/** Those of the options that were given. */
+function pick<T extends object, K extends keyof T>(options: T, keys: readonly K[]) {
+  const given = keys.filter(key => options[key] !== undefined).map(key => [key, options[key]]);
+  return Object.fromEntries(given) as { [P in K]?: NonNullable<T[P]> };
+}
+
+// a reader that goes away (`| head`) is not an error, and no reason for a run to end
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return;
+    process.stderr.write(`the output cannot be written: ${error.message}\n`);
+    process.exit(1);
+  });
+}
 
 process.exitCode = await main(process.argv);

@@ -1,14 +1,17 @@
 import pc from 'picocolors';
 
-/** Where a command writes: data on stdout, everything else on stderr, so that `--json` can be piped. */
+/** Where a command writes: results on stdout, progress and errors on stderr, so that `--json` can be piped. */
 export interface Screen {
   /** Text for the reader: stdout, or stderr when stdout is for JSON. Nothing when quiet. */
   say(text: string): void;
   /** The result itself: always stdout. */
   print(text: string): void;
+  /** An error: always stderr. */
+  fail(text: string): void;
   /** A line that replaces itself on a terminal, and appears whole, now and then, in a pipe. */
   progress(line: string, milestone: boolean): void;
-  readonly width: number;
+  /** Room that a line of progress has. */
+  readonly columns: number;
   readonly color: ReturnType<typeof pc.createColors>;
 }
 
@@ -19,7 +22,9 @@ export interface ScreenOptions {
 
 export function createScreen({ json = false, quiet = false }: ScreenOptions): Screen {
   const out = json ? process.stderr : process.stdout;
-  const tty = process.stderr.isTTY === true && !quiet;
+  const tty = process.stderr.isTTY === true && process.env['TERM'] !== 'dumb';
+  // some terminals say that they have no columns
+  const columns = () => (tty ? (process.stderr.columns || 80) - 1 : 100);
   let drawn = false;
   const clear = () => {
     if (drawn) process.stderr.write('\r\x1b[K');
@@ -27,24 +32,31 @@ export function createScreen({ json = false, quiet = false }: ScreenOptions): Sc
   };
   return {
     say(text) {
+      if (quiet) return;
       clear();
-      if (!quiet) out.write(`${text}\n`);
+      out.write(`${text}\n`);
     },
     print(text) {
       clear();
       process.stdout.write(`${text}\n`);
     },
+    fail(text) {
+      clear();
+      process.stderr.write(`${text}\n`);
+    },
     progress(line, milestone) {
       if (quiet) return;
       if (tty) {
         clear();
-        process.stderr.write(line.slice(0, (process.stderr.columns ?? 80) - 1));
+        process.stderr.write(line.slice(0, columns()));
         drawn = true;
       } else if (milestone) {
         process.stderr.write(`${line}\n`);
       }
     },
-    width: Math.min(process.stdout.columns ?? 100, 120),
+    get columns() {
+      return columns();
+    },
     color: pc.createColors(out.isTTY === true && pc.isColorSupported),
   };
 }

@@ -89,6 +89,8 @@ const WRITE_FAILURES: Readonly<Record<string, readonly [problem: string, hint: s
   ENOENT: ['its folder does not exist', 'create the folder first'],
   ENOTDIR: ['its folder is a file', 'choose another folder'],
   EISDIR: ['a folder of that name is in the way', 'move it or choose another folder'],
+  EEXIST: ['a file of that name is in the way', 'move it or choose another folder'],
+  ENAMETOOLONG: ['its name is too long for this file system', 'choose a shorter name'],
   EIO: ['the disk reports an error', 'check the disk or choose another folder'],
 };
 
@@ -114,5 +116,23 @@ export async function writeWhole(path: string, data: string | Uint8Array): Promi
   } catch (error) {
     await promises.rm(partial, { force: true }).catch(() => {});
     throw diskError(error, path);
+  }
+}
+
+/** Failures that say more than that the system cannot sync a folder. */
+const SYNC_FAILURES = new Set(['EIO', 'ENOSPC', 'EDQUOT']);
+
+/**
+ * Makes the names in a folder durable: what was created, renamed or removed there. Where the system has no such call, it is left to it.
+ * @throws TensorpressError DISK
+ */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await promises.open(folder, 'r').catch(() => undefined); // Windows opens no folders
+  try {
+    await handle?.sync();
+  } catch (error) {
+    if (SYNC_FAILURES.has(errnoOf(error) ?? '')) throw diskError(error, folder);
+  } finally {
+    await handle?.close();
   }
 }

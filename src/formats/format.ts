@@ -47,8 +47,11 @@ export interface WeightFormat {
    * @throws TensorpressError TENSOR
    */
   measure(stored: readonly number[], read: ReadStored, module?: string): { rows: number; columns: number };
-  /** Codes of whole rows -> their bytes in the codes' tensor. The result may share memory with its argument. */
-  compress(codes: Codes, spec: WeightSpec): Uint8Array;
+  /**
+   * Codes of whole rows -> their bytes in the codes' tensor.
+   * @param into where they go, on a multiple of 4 bytes; without it the result may share memory with `codes`
+   */
+  compress(codes: Codes, spec: WeightSpec, into?: Uint8Array): Uint8Array;
   /** The inverse of `compress`. */
   decompress(bytes: Uint8Array, spec: WeightSpec): Codes;
   /** Bytes of every tensor of `layout` but the first, by suffix. */

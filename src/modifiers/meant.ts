@@ -11,8 +11,9 @@ export function meant(text: string, { modules }: Model): string {
   const classes = new Set(modules.flatMap(module => module.classes));
   const { regex } = compilePattern(text);
   if (regex === null) {
-    if (names.some(name => name.endsWith(`.${text}`)))
-      return `write "re:.*${escape(text)}$": a name is matched whole, from model. on`;
+    const tail = modules.find(({ name }) => name.endsWith(`.${text}`));
+    if (tail !== undefined)
+      return `write "re:.*${escape(text)}${tail.weight === undefined ? '.*' : '$'}": a name is matched whole`;
     if (text.includes('*')) return 'a pattern is a regular expression after re:, as in "re:.*q_proj$"';
     const near = suggest(text, [...names, ...classes, ...segments]);
     if (near === undefined) return RULE;

@@ -71,8 +71,13 @@ export function accumulateRange(x: Float32Array, fromRow: number, grid: Grid, in
 
 /** Largest magnitude in any block; 0 for an empty range. */
 export function absmax(range: Range): number {
+  const { min, max } = range;
   let largest = 0;
-  for (const v of range.min) if (-v > largest && v !== Infinity) largest = -v;
-  for (const v of range.max) if (v > largest) largest = v;
+  for (let i = 0; i < min.length; i++) {
+    const a = -min[i]!;
+    const b = max[i]!;
+    if (a > largest) largest = a; // a block that has seen nothing: -Infinity
+    if (b > largest) largest = b;
+  }
   return largest;
 }

@@ -7,9 +7,34 @@ import { decodeRow, encodeRow, scaleRow, spreadBlocks, type ColumnParameters } f
 
 export type NumberArray = Uint8Array | Int8Array | Uint32Array | Float32Array | Float64Array;
 
+/** An array that is still to be made; nobody cares what is in it. */
+export class Blank<A extends NumberArray = NumberArray> {
+  constructor(
+    readonly type: { readonly BYTES_PER_ELEMENT: number; new (length: number): A },
+    readonly length: number,
+  ) {}
+}
+
 /** Arrays by name, in whatever structure, and what comes along with them. */
 export interface Arrays {
-  readonly [name: string]: NumberArray | number | null | Arrays;
+  readonly [name: string]: NumberArray | Blank | number | null | Arrays;
+}
+
+/** The same with blanks made. */
+export type Placed<T> =
+  T extends Blank<infer A> ? A : T extends NumberArray | number | null ? T : { readonly [K in keyof T]: Placed<T[K]> };
+
+/** The same structure with its arrays replaced. */
+export function mapArrays<A extends Arrays>(arrays: A, map: (array: NumberArray | Blank) => NumberArray): Placed<A> {
+  const entries = Object.entries(arrays).map(([name, value]) => {
+    if (value === null || typeof value === 'number') return [name, value] as const;
+    return [name, isArray(value) ? map(value) : mapArrays(value, map)] as const;
+  });
+  return Object.fromEntries(entries) as Placed<A>;
+}
+
+export function isArray(value: NumberArray | Blank | Arrays): value is NumberArray | Blank {
+  return ArrayBuffer.isView(value) || value instanceof Blank;
 }
 
 /**
@@ -17,8 +42,8 @@ export interface Arrays {
  * WebAssembly, with the same results bit for bit as long as no value is NaN.
  */
 export interface Kernels {
-  /** The same arrays, where the functions reach them; valid until `place` is called again. Numbers and nulls are passed through. */
-  place<A extends Arrays>(arrays: A): A;
+  /** Arrays with the same values, where the functions reach them; gone when `place` is called again. Numbers and nulls are passed through. */
+  place<A extends Arrays>(arrays: A): Placed<A>;
   /** x[c] = stored[at + c] */
   widenRow(stored: Uint8Array, at: number, dtype: ModelDType, x: Float32Array): void;
   /** Index of the first NaN or infinity, -1 if there is none. */
@@ -41,7 +66,7 @@ export interface Kernels {
 
 /** The specification: everything else equals it. */
 export const TYPESCRIPT_KERNELS: Kernels = {
-  place: arrays => arrays,
+  place: arrays => mapArrays(arrays, array => (array instanceof Blank ? new array.type(array.length) : array)),
   widenRow,
   firstNonFinite,
   accumulateRange,

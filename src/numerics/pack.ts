@@ -8,10 +8,15 @@ export function packedWords(count: number, bits: number): number {
   return Math.ceil((count * bits) / 32);
 }
 
-/** Codes [rows, columns] of 1...8 bits -> words [rows, packedWords(columns, bits)]. */
-export function packBits(values: Int8Array, rows: number, columns: number, bits: number): Int32Array {
+/** Codes [rows, columns] of 1...8 bits -> words [rows, packedWords(columns, bits)], in `words` where they are given. */
+export function packBits(
+  values: Int8Array,
+  rows: number,
+  columns: number,
+  bits: number,
+  words: Int32Array = new Int32Array(rows * packedWords(columns, bits)),
+): Int32Array {
   const stride = packedWords(columns, bits);
-  const words = new Int32Array(rows * stride);
   if (bits === 8 && columns % 4 === 0) packBytes(wordsOf(values), words);
   else if (bits === 4 && columns % 8 === 0) packHalfBytes(wordsOf(values), words);
   else packStream(values, columns, bits, stride, words);
@@ -43,13 +48,12 @@ export function unpackBitsRows(words: Int32Array, rows: number, columns: number,
   return transpose(values, new Int8Array(values.length), columns, rows);
 }
 
-/** fp4 codes 0...15, an even number -> half as many bytes, the even element in the low nibble. */
-export function packNibbles(codes: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(codes.length / 2);
+/** fp4 codes 0...15, an even number -> half as many bytes, the even element in the low nibble; in `bytes` where they are given. */
+export function packNibbles(codes: Uint8Array, bytes: Uint8Array = new Uint8Array(codes.length / 2)): Uint8Array {
   const four = wordsOf(codes);
-  const two = new Uint16Array(bytes.buffer, 0, four.length);
-  for (let i = 0; i < four.length; i++) two[i] = joinNibbles(four[i]!);
-  if (codes.length % 4 !== 0) bytes[bytes.length - 1] = codes.at(-2)! | (codes.at(-1)! << 4);
+  const eight = new Int32Array(bytes.buffer, bytes.byteOffset, four.length >>> 1);
+  for (let i = 0; i < eight.length; i++) eight[i] = joinNibbles(four[2 * i]!) | (joinNibbles(four[2 * i + 1]!) << 16);
+  for (let i = eight.length * 4; i < bytes.length; i++) bytes[i] = codes[2 * i]! | (codes[2 * i + 1]! << 4);
   return bytes;
 }
 

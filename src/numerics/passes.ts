@@ -1,10 +1,8 @@
 import { DTYPE_BYTES, type ModelDType } from './dtypes.js';
 import { emptyError, type ErrorSums } from './error.js';
 import { emptyRange, type Codes, type Grid, type QParams, type Range } from './grid.js';
-import type { Kernels } from './kernels.js';
+import { Blank, type Kernels } from './kernels.js';
 import type { Quantizer } from './qparams.js';
-import { makeCodes } from './quantize.js';
-import { makeColumnParameters } from './rows.js';
 
 /** Whole rows of a weight as they are stored, and the part of the grid that they touch. */
 export interface Rows {
@@ -27,7 +25,7 @@ export function rangeOfRows(kernels: Kernels, { bytes, dtype, fromRow, grid }: R
   const { columns } = grid;
   const rows = rowsIn(bytes, dtype, columns);
   const range = emptyRange(grid);
-  const at = kernels.place({ stored: bytes, x: new Float32Array(columns), range: { ...range } });
+  const at = kernels.place({ stored: bytes, x: new Blank(Float32Array, columns), range: { ...range } });
   for (let row = 0; row < rows; row++) {
     kernels.widenRow(at.stored, row * columns, dtype, at.x);
     const nonFinite = kernels.firstNonFinite(at.x);
@@ -40,6 +38,7 @@ export function rangeOfRows(kernels: Kernels, { bytes, dtype, fromRow, grid }: R
 }
 
 export interface EncodedRows {
+  /** Those that were known, or new ones that lie in the kernels' memory: gone with the next pass. */
   readonly codes: Codes;
   /** Of these rows, from 0 on. */
   readonly error: ErrorSums;
@@ -63,18 +62,18 @@ export function encodeRows(
   const { columns, blockRows, blockColumns, gridColumns } = grid;
   const rows = rowsIn(bytes, dtype, columns);
   const T = arithmetic === 'exact' || q.globalScale !== null ? 'F32' : dtype;
-  const codes = known ?? makeCodes(args, rows * columns);
   const error = emptyError(rows);
   const usage = new Uint32Array(256);
+  const perColumn = new Blank(Float32Array, columns);
   const at = kernels.place({
     stored: bytes,
-    codes,
+    codes: known ?? blankCodes(args, rows * columns),
     error: { ...error },
     usage,
     q: { ...q },
-    x: new Float32Array(columns),
-    values: new Float32Array(columns),
-    parameters: { ...makeColumnParameters(columns, args) },
+    x: perColumn,
+    values: perColumn,
+    parameters: { scale: perColumn, zero: args.symmetric ? null : perColumn },
   });
   let spreadRow = -1;
   for (let row = 0; row < rows; row++) {
@@ -90,10 +89,13 @@ export function encodeRows(
     kernels.accumulateError(at.x, at.values, row, columns, at.error);
   }
   kernels.countCodes(at.codes, at.usage);
-  if (known === null) codes.set(at.codes);
   for (const sum of ['squaredError', 'squares', 'maxError'] as const) error[sum].set(at.error[sum]);
   usage.set(at.usage);
-  return { codes, error, usage };
+  return { codes: known ?? at.codes, error, usage };
+}
+
+function blankCodes({ type }: Quantizer, length: number): Blank<Int8Array> | Blank<Uint8Array> {
+  return type === 'int' ? new Blank(Int8Array, length) : new Blank(Uint8Array, length);
 }
 
 function rowsIn(bytes: Uint8Array, dtype: ModelDType, columns: number): number {

@@ -1,5 +1,14 @@
 import { firstNonFinite, type ModelDType } from './dtypes.js';
-import { TYPESCRIPT_KERNELS, type Arrays, type Kernels, type NumberArray } from './kernels.js';
+import {
+  Blank,
+  isArray,
+  mapArrays,
+  TYPESCRIPT_KERNELS,
+  type Arrays,
+  type Kernels,
+  type NumberArray,
+  type Placed,
+} from './kernels.js';
 import { KERNELS_WASM } from './kernels.generated.js';
 import { codeRange, type Quantizer } from './qparams.js';
 
@@ -108,40 +117,36 @@ function kindOf({ type, num_bits }: Quantizer): number {
   return type === 'int' ? 0 : num_bits === 8 ? 1 : 2;
 }
 
-/** Arrays start at whole vectors, and have one to spare at their end. */
+/** Arrays start at whole vectors, and have room for rows of a multiple of 16 columns. */
 const VECTOR = 16;
-const roomOf = ({ byteLength }: NumberArray): number => Math.ceil(byteLength / VECTOR) * VECTOR + VECTOR;
 
-/** Copies arrays into the kernels' memory, one after the other from its start. */
-function place<A extends Arrays>(arrays: A, { memory, heapBase }: Exports): A {
-  let free = Math.ceil(heapBase() / VECTOR) * VECTOR;
-  const missing = free + total(arrays) - memory.buffer.byteLength;
+function roomOf(array: NumberArray | Blank): number {
+  const { BYTES_PER_ELEMENT } = array instanceof Blank ? array.type : array;
+  return Math.ceil((array.length * BYTES_PER_ELEMENT) / VECTOR) * VECTOR + VECTOR * BYTES_PER_ELEMENT;
+}
+
+/** Lays arrays out in the kernels' memory, one after the other from its start, and copies what they hold. */
+function place<A extends Arrays>(arrays: A, { memory, heapBase }: Exports): Placed<A> {
+  const start = Math.ceil(heapBase() / VECTOR) * VECTOR;
+  const missing = start + totalRoom(arrays) - memory.buffer.byteLength;
   if (missing > 0) memory.grow(Math.ceil(missing / PAGE));
-  const copy = <N extends NumberArray>(array: N): N => {
-    const Type = array.constructor as new (buffer: ArrayBuffer, offset: number, length: number) => N;
+  let free = start;
+  return mapArrays(arrays, array => {
+    const Type = (array instanceof Blank ? array.type : array.constructor) as new (
+      buffer: ArrayBuffer,
+      offset: number,
+      length: number,
+    ) => NumberArray;
     const there = new Type(memory.buffer, free, array.length);
-    there.set(array);
+    if (!(array instanceof Blank)) there.set(array);
     free += roomOf(array);
     return there;
-  };
-  return mapArrays(arrays, copy);
-}
-
-function mapArrays<A extends Arrays>(arrays: A, map: (array: NumberArray) => NumberArray): A {
-  const entries = Object.entries(arrays).map(([name, value]) => {
-    if (value === null || typeof value === 'number') return [name, value] as const;
-    return [name, isArray(value) ? map(value) : mapArrays(value, map)] as const;
   });
-  return Object.fromEntries(entries) as A;
 }
 
-function total(arrays: Arrays): number {
+function totalRoom(arrays: Arrays): number {
   return Object.values(arrays).reduce<number>((sum, value) => {
     if (value === null || typeof value === 'number') return sum;
-    return sum + (isArray(value) ? roomOf(value) : total(value));
+    return sum + (isArray(value) ? roomOf(value) : totalRoom(value));
   }, 0);
-}
-
-function isArray(value: NumberArray | Arrays): value is NumberArray {
-  return ArrayBuffer.isView(value);
 }

@@ -49,6 +49,8 @@ export interface Output {
   /** Creates `*.partial` files of their final size, or goes on with those of an earlier attempt that had stored these tensors. */
   open(stored: ReadonlySet<string>): Promise<void>;
   write(tensor: string, offset: number, bytes: Uint8Array): Promise<void>;
+  /** SHA-256 in hex of a tensor as it lies in its file. */
+  hash(tensor: string): Promise<string>;
   /** Everything written so far is on the disk when it resolves. */
   sync(): Promise<void>;
   /** Flushes the files and gives them their names. */

@@ -1,12 +1,16 @@
+import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { diskError, writeWhole } from '../formats/files.js';
+import { diskError, syncFolder, writeWhole } from '../formats/files.js';
 import { byteLength, layoutFile } from '../formats/safetensors/layout.js';
 import { INDEX_FILE, SINGLE_FILE } from '../formats/safetensors/locate.js';
 import { planShards } from '../formats/safetensors/shards.js';
 import { openForWriting, type TensorWriter } from '../formats/safetensors/writer.js';
 import type { DType } from '../numerics/dtypes.js';
 import type { Output } from './output.js';
+
+/** Bytes that are read at a time to be hashed. */
+const READ_BYTES = 1 << 22;
 
 export interface StoredTensor {
   readonly name: string;
@@ -24,16 +28,20 @@ export function safetensorsFolder(
 ): Omit<Output, 'format' | 'encoding' | 'encodeParameters'> {
   const { files, index } = planShards(tensors, maxShardSize);
   const shards = files.map(({ name, tensors: members }) => ({ name, layout: layoutFile(members) }));
-  const shardOf = new Map(
-    shards.flatMap(({ name, layout }) => [...layout.offsets.keys()].map(tensor => [tensor, name] as const)),
+  const places = new Map(
+    shards.flatMap(({ name: file, layout }) =>
+      [...layout.offsets].map(([name, { bytes }]) => [name, { file, bytes }] as const),
+    ),
   );
   const bytesOf = new Map<string, number>();
   for (const tensor of tensors) {
     if (tensor.module !== undefined) bytesOf.set(tensor.module, (bytesOf.get(tensor.module) ?? 0) + byteLength(tensor));
   }
   const writers = new Map<string, TensorWriter>();
+  const writerOf = (tensor: string) => writers.get(places.get(tensor)!.file)!;
   const all = async (each: (writer: TensorWriter) => Promise<void>) => {
-    await Promise.all([...writers.values()].map(each));
+    const ends = await Promise.allSettled([...writers.values()].map(each));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
   };
   return {
     folder,
@@ -47,14 +55,27 @@ export function safetensorsFolder(
       await mkdir(folder, { recursive: true }).catch((error: unknown) => Promise.reject(diskError(error, folder)));
       for (const { name, layout } of shards)
         writers.set(name, await openForWriting(join(folder, name), layout, { stored }));
+      await syncFolder(folder);
     },
-    write: (tensor, offset, bytes) => writers.get(shardOf.get(tensor)!)!.write(tensor, offset, bytes),
+    write: (tensor, offset, bytes) => writerOf(tensor).write(tensor, offset, bytes),
+    async hash(tensor) {
+      const total = places.get(tensor)!.bytes;
+      const hash = createHash('sha256');
+      const buffer = new Uint8Array(Math.min(total, READ_BYTES));
+      for (let offset = 0; offset < total; offset += buffer.length) {
+        const bytes = buffer.subarray(0, Math.min(buffer.length, total - offset));
+        await writerOf(tensor).read(tensor, offset, bytes);
+        hash.update(bytes);
+      }
+      return hash.digest('hex');
+    },
     sync: () => all(writer => writer.sync()),
     async finish() {
       // readers take the single file before an index, so neither may be left from an earlier checkpoint
       await rm(join(folder, index === null ? INDEX_FILE : SINGLE_FILE), { force: true });
       await all(writer => writer.finish());
       if (index !== null) await writeWhole(join(folder, INDEX_FILE), index);
+      await syncFolder(folder);
     },
     close: () => all(writer => writer.close()),
     discard: () => all(writer => writer.abort()),

@@ -18,7 +18,9 @@ export function checkSchemes({ schemes, places }: Claims, model: Model): Problem
     const scheme = schemes.get(name);
     if (scheme === undefined) continue;
     for (const found of [...weightProblems(weight, scheme), ...activationProblems(weight, scheme)]) {
-      const path = [...places.get(name)!, ...found.path];
+      const place = places.get(name)!;
+      // a preset is one word: there is nothing inside it to point at
+      const path = place[0] === 'config_groups' ? [...place, ...found.path] : place;
       const key = JSON.stringify([path, found.message]);
       const known = grouped.get(key) ?? { ...found, path, modules: [] };
       grouped.set(key, known);
@@ -51,7 +53,13 @@ function weightProblems({ rows, columns, dtype }: Weight, { weights: args, forma
     return [{ path: ['weights', 'group_size'], message, hint }];
   }
   const refused = weightFormat(format).refuses({ rows, columns, dtype, args });
-  if (refused !== undefined) return [{ path: ['weights'], message: refused }];
+  if (refused !== undefined) {
+    const isFp4 = args.type === 'float' && args.num_bits === 4;
+    const hint = isFp4
+      ? 'the presets NVFP4A16 and MXFP4A16 have all fields right'
+      : 'leave format out: the scheme decides';
+    return [{ path: ['weights'], message: refused, hint }];
+  }
 
   const found: Found[] = [];
   if (weightObserver(args.observer ?? 'memoryless_minmax') === undefined)

@@ -1,8 +1,11 @@
 import { resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { TensorpressError, type ErrorCode, type ErrorOptions } from '../errors.js';
+import { errnoOf } from '../formats/files.js';
 import type { RunEvent } from './events.js';
-import { releaseOwnLock } from './lock.js';
+import { journalPath } from './files.js';
+import { readJournal } from './journal.js';
+import { newLock, releaseLock, type Lock } from './lock.js';
 import type { PlanOptions } from './prepare.js';
 import type { Report } from './report.js';
 
@@ -13,6 +16,9 @@ export interface ApplyOptions extends PlanOptions {
   readonly force?: boolean;
   /** Threads that compute beside the run's own; they change nothing but the time. Default: one per core, fewer for a small model. */
   readonly threads?: number;
+  /** What runs the model, and where; a run that needs no data does not run it. */
+  readonly engine?: string;
+  readonly device?: string;
   /** The date that the report carries. Default: now. */
   readonly date?: Date;
 }
@@ -20,6 +26,12 @@ export interface ApplyOptions extends PlanOptions {
 export interface Applied {
   readonly folder: string;
   readonly report: Report;
+}
+
+/** What the run's thread is given. */
+export interface Task {
+  readonly options: ApplyOptions;
+  readonly lock: Lock;
 }
 
 /** What the run's thread tells this one. */
@@ -40,26 +52,41 @@ export type Message =
  * @throws TensorpressError; the folder looks finished (holds run.json) only when everything in it is
  */
 export async function apply({ onEvent = () => {}, signal, now: _now, ...options }: ApplyOptions): Promise<Applied> {
-  if (signal?.aborted) throw interrupted(undefined);
-  const worker = new Worker(new URL('./apply-thread.js', import.meta.url), { workerData: options });
-  let last: (RunEvent & { type: 'progress' }) | undefined;
+  const stages = stageKeeper();
+  if (signal?.aborted) throw await interrupted(stages, undefined);
+  const lock = newLock(resolve(options.out));
+  const task: Task = { options, lock };
+  const worker = new Worker(new URL('./apply-thread.js', import.meta.url), { workerData: task });
+  let stop = () => {};
   try {
-    return await new Promise<Applied>((resolvePromise, reject) => {
-      signal?.addEventListener('abort', () => reject(interrupted(last)), { once: true });
+    return await new Promise<Applied>((done, fail) => {
+      stop = () => fail(new Stopped());
+      signal?.addEventListener('abort', stop);
       worker.on('message', (message: Message) => {
-        if (message.type === 'done') return resolvePromise(message.applied);
-        if (message.type === 'failed') return reject(revive(message));
-        if (message.event.type === 'progress') last = message.event;
-        onEvent(message.event);
+        if (message.type === 'done') return done(message.applied);
+        if (message.type === 'failed') return fail(revive(message));
+        try {
+          stages.see(message.event);
+          onEvent(message.event);
+        } catch (error) {
+          fail(error);
+        }
       });
-      worker.once('error', reject);
-      worker.once('exit', code => reject(new TensorpressError('INTERNAL', `the run ended unexpectedly (${code})`)));
+      worker.once('error', error => fail(died(error)));
+      worker.once('exit', code => fail(new TensorpressError('INTERNAL', `the run's thread ended (${code})`, GOES_ON)));
     });
-  } finally {
+  } catch (error) {
     await worker.terminate();
-    releaseOwnLock(resolve(options.out));
+    throw error instanceof Stopped ? await interrupted(stages, lock.folder) : error;
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    await worker.terminate();
+    // a thread that was ended could not do it
+    releaseLock(lock);
   }
 }
+
+class Stopped extends Error {}
 
 function revive({ code, message, stack, options }: Message & { type: 'failed' }): TensorpressError {
   const error = new TensorpressError(code, message, options);
@@ -67,12 +94,43 @@ function revive({ code, message, stack, options }: Message & { type: 'failed' })
   return error;
 }
 
-function interrupted(last: (RunEvent & { type: 'progress' }) | undefined): TensorpressError {
-  const where =
-    last === undefined
-      ? 'before work began'
-      : `in ${last.part}, ${Math.round((100 * last.done) / Math.max(1, last.total))} % done`;
-  return new TensorpressError('INTERRUPTED', `stopped ${where}; nothing is lost`, {
-    hint: last === undefined ? 'run the same command again' : 'the same command goes on from the last finished part',
+const GOES_ON = { hint: 'nothing that was finished is lost: run the same command again' };
+
+function died(error: unknown): TensorpressError {
+  if (errnoOf(error) === 'ERR_WORKER_OUT_OF_MEMORY') {
+    return new TensorpressError('INTERNAL', 'the run needs more memory than Node.js allows it', {
+      hint: 'nothing that was finished is lost: run the same command again with NODE_OPTIONS=--max-old-space-size=8192',
+      cause: error,
+    });
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return new TensorpressError('INTERNAL', `the run's thread failed: ${message}`, { ...GOES_ON, cause: error });
+}
+
+/** Remembers where a run is, for when it is stopped. */
+function stageKeeper() {
+  let where = 'before work began';
+  let layers = 0;
+  return {
+    where: () => where,
+    see(event: RunEvent) {
+      if (event.type === 'download') where = `while ${event.file} was being downloaded`;
+      if (event.type === 'plan') {
+        where = 'before work began';
+        layers = event.plan.model.layers;
+      }
+      if (event.type !== 'progress') return;
+      const of = event.part.startsWith('layers.') ? ` of ${layers}` : '';
+      where = `in ${event.part}${of}, ${Math.floor((100 * event.done) / Math.max(1, event.total))} % done`;
+    },
+  };
+}
+
+/** What the journal says is what will be gone on from. */
+async function interrupted(stages: { where(): string }, folder: string | undefined): Promise<TensorpressError> {
+  const journal = folder === undefined ? undefined : await readJournal(journalPath(folder)).catch(() => undefined);
+  const last = [...(journal?.parts.keys() ?? [])].at(-1);
+  return new TensorpressError('INTERRUPTED', `stopped ${stages.where()}; nothing is lost`, {
+    hint: last === undefined ? 'run the same command again' : `the same command goes on after ${last}`,
   });
 }

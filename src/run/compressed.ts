@@ -76,7 +76,7 @@ export async function compressedModules(model: Model, quantization: Json): Promi
   for (const { name, classes: own } of model.modules) {
     const isLeaf = own[0] === 'Linear' || own[0] === 'Embedding';
     // a tied head has no tensors of its own
-    const isAbsent = isLeaf && !tensors.has(`${name}.weight`) && !isHead(name.split('.').at(-1)!);
+    const isAbsent = isLeaf && !tensors.has(`${name}.weight`) && !isHead(name.split('.').at(-1) ?? '');
     if (isAbsent && isExpected(name)) names.add(name);
   }
 

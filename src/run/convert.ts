@@ -1,21 +1,19 @@
-import { readFile, realpath, rm, rmdir } from 'node:fs/promises';
+import { readFile, realpath, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import { writeWhole } from '../formats/files.js';
-import type { TensorInfo } from '../formats/source.js';
-import { DTYPE_BYTES, narrow, widen, type DType, type ModelDType } from '../numerics/dtypes.js';
-import { dequantize } from '../numerics/quantize.js';
 import { MAX_SHARD } from '../outputs/checkpoint.js';
 import { sortedJson } from '../outputs/quantization-config.js';
-import { safetensorsFolder, type StoredTensor } from '../outputs/safetensors-folder.js';
+import { safetensorsFolder } from '../outputs/safetensors-folder.js';
 import { QUANTIZATION_KEYS } from '../runtime/model/config.js';
 import { loadModel } from '../runtime/model/load.js';
 import type { Model } from '../runtime/model/model.js';
-import { weightGrid } from '../schemes/grids.js';
 import { isRecord } from '../schemes/problem.js';
-import { compressedModules, quantizationOf, type CompressedModule } from './compressed.js';
-import { claimFolder, clearOld, folderState } from './files.js';
-import { rowPieces, tensorPieces } from './weights.js';
+import { compressedModules, quantizationOf } from './compressed.js';
+import { denseTensors, DTYPES, type Dense } from './dense.js';
+import { claimFolder, clearOld, journalPath, standing } from './files.js';
+import { lockFolder, newLock, releaseLock } from './lock.js';
+import { checkSpace } from './space.js';
 
 export interface ConvertOptions {
   /** A compressed-tensors checkpoint. */
@@ -37,20 +35,8 @@ export interface Converted {
   readonly dropped: string | null;
 }
 
-const DTYPES = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
-/** What rounds to infinity, from there on. */
-const OVERFLOW: Record<ModelDType, number> = { F32: Infinity, BF16: (2 - 2 ** -8) * 2 ** 127, F16: 65520 };
-
-/** Scales and zero points of activations and caches: nothing of a weight depends on them. */
-const ACTIVATION =
-  /\.(input_scale|input_zero_point|input_global_scale|output_scale|output_zero_point|[qkv]_scale|[qkv]_zero_point)$/;
 /** Places where a transform was applied to the weights for good. */
 const FOLDED = ['weight_input', 'weight_output'];
-
-/** A tensor of the result, and how its bytes come about. */
-interface Written extends StoredTensor {
-  chunks(): AsyncGenerator<{ offset: number; bytes: Uint8Array }>;
-}
 
 /**
  * Decompresses a checkpoint: w = (q - z) s in float32, rounded once to the dtype that is asked for. Files get their names when all tensors
@@ -59,6 +45,7 @@ interface Written extends StoredTensor {
  */
 export async function convert({ signal, force = false, ...options }: ConvertOptions): Promise<Converted> {
   const folder = resolve(options.out);
+  const lock = newLock(folder);
   await refuseFolder(folder, resolve(options.model), force);
   const model = await loadModel(options.model);
   try {
@@ -66,31 +53,14 @@ export async function convert({ signal, force = false, ...options }: ConvertOpti
     refuseOnline(quantization);
     const asked = options.dtype && DTYPES[options.dtype];
     const compressed = await compressedModules(model, quantization);
-    const { tensors, activations } = layOut(model, compressed, asked);
+    const { tensors, activations } = denseTensors(model, compressed, asked);
     const output = safetensorsFolder(tensors, folder, MAX_SHARD);
-    const carried: string[] = [];
+    await lockFolder(lock);
     try {
-      await output.open(new Set());
-      for (const { name, chunks } of tensors) {
-        for await (const { offset, bytes } of chunks()) {
-          signal?.throwIfAborted();
-          await output.write(name, offset, bytes);
-        }
-      }
-      await clearOld(folder, []);
-      for (const name of model.companions) {
-        await writeWhole(join(folder, name), await readFile(join(model.folder, name)));
-        carried.push(join(folder, name));
-      }
-      await output.finish();
-    } catch (error) {
-      await output.discard();
-      for (const path of carried) await rm(path, { force: true });
-      await rmdir(folder).catch(() => {}); // it may hold something else
-      if (!signal?.aborted) throw error;
-      throw new TensorpressError('INTERRUPTED', 'stopped; nothing was written', { hint: 'run the same command again' });
+      await write(model, output, tensors, sortedJson(denseConfig(model.config, options.dtype)), signal);
+    } finally {
+      releaseLock(lock);
     }
-    await writeWhole(join(folder, 'config.json'), sortedJson(denseConfig(model.config, options.dtype)));
     const { tensorBytes: bytes } = output;
     return { folder, modules: compressed.length, bytes, dropped: droppedLine(quantization, activations) };
   } finally {
@@ -106,83 +76,43 @@ async function refuseFolder(folder: string, source: string, force: boolean): Pro
       hint: 'choose another folder with --out',
     });
   }
-  await claimFolder(folder, force);
-  if (force || (await folderState(folder)) !== 'unfinished') return;
+  const state = await claimFolder(folder, force);
+  if (force || state !== 'unfinished') return;
   throw new TensorpressError('FINISHED', `${folder} holds an unfinished run`, {
     hint: 'choose another folder with --out, or replace what is there with --force',
   });
 }
 
-/** Every tensor of the result, and how many were left out because they belong to activations or caches. */
-function layOut(
-  { source }: Model,
-  compressed: readonly CompressedModule[],
-  asked: ModelDType | undefined,
-): { tensors: Written[]; activations: number } {
-  const owned = new Set(compressed.flatMap(({ tensors }) => [...tensors]));
-  const rest = [...source.tensors.values()].filter(({ name }) => !owned.has(name));
-  const kept = rest.filter(({ name }) => !ACTIVATION.test(name));
-  const copied = kept.map((tensor): Written => {
-    const { name, shape, dtype } = tensor;
-    const to = asked !== undefined && isModelDType(dtype) ? asked : dtype;
-    return { name, shape, dtype: to, chunks: () => copiedChunks(source, tensor, to) };
-  });
-  const decompressed = compressed.map((item): Written => {
-    const { rows, columns, dtype } = item.stored.spec;
-    const to = asked ?? dtype;
-    const name = `${item.module}.weight`;
-    return { name, shape: [rows, columns], dtype: to, chunks: () => decompressedChunks(source, item, name, to) };
-  });
-  return { tensors: [...decompressed, ...copied], activations: rest.length - kept.length };
-}
-
-async function* decompressedChunks(
-  source: Model['source'],
-  { format, stored: { spec, parameters, codes: tensor } }: CompressedModule,
-  name: string,
-  dtype: ModelDType,
-) {
-  const { rows, columns, args } = spec;
-  const grid = weightGrid(args, rows, columns);
-  for (const piece of rowPieces(spec)) {
-    const codes = format.decompress(await source.read(tensor, piece), spec);
-    const w = dequantize(codes, piece.from, grid, parameters, args, parameters.groupIndex);
-    yield { offset: piece.from * columns * DTYPE_BYTES[dtype], bytes: rounded(w, dtype, name) };
-  }
-}
-
-async function* copiedChunks(source: Model['source'], tensor: TensorInfo, to: DType) {
-  const { name, dtype } = tensor;
-  for (const { offset, rows } of tensorPieces(tensor)) {
-    const bytes = await source.read(name, rows);
-    if (to === dtype) yield { offset, bytes };
-    else {
-      const place = (offset / DTYPE_BYTES[dtype]) * DTYPE_BYTES[to];
-      yield { offset: place, bytes: rounded(widen(bytes, dtype), to as ModelDType, name) };
+/** Fills the files under other names; what the folder held goes when they are complete. */
+async function write(
+  { folder: from, companions }: Model,
+  output: ReturnType<typeof safetensorsFolder>,
+  tensors: readonly Dense[],
+  config: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { folder } = output;
+  const files = [...output.files.map(({ name }) => name), ...companions, 'config.json'];
+  const old = await standing(folder, { files, keep: [] });
+  await checkSpace(folder, output.tensorBytes, []);
+  try {
+    await output.open(new Set());
+    for (const { name, chunks } of tensors) {
+      for await (const { offset, bytes } of chunks()) {
+        signal?.throwIfAborted();
+        await output.write(name, offset, bytes);
+      }
     }
+  } catch (error) {
+    await output.discard();
+    if (!signal?.aborted) throw error;
+    throw new TensorpressError('INTERRUPTED', 'stopped; nothing was written', { hint: 'run the same command again' });
   }
-}
-
-/** @throws TensorpressError TENSOR when a number is not finite, or would not be any more */
-function rounded(x: Float32Array, dtype: ModelDType, tensor: string): Uint8Array {
-  const limit = OVERFLOW[dtype];
-  for (let i = 0; i < x.length; i++) {
-    const v = x[i]!;
-    if (Math.abs(v) < limit) continue;
-    throw new TensorpressError('TENSOR', `${tensor} holds ${v}, which is out of the range of ${nameOf(dtype)}`, {
-      place: { tensor },
-      hint: dtype === 'F32' ? 'the checkpoint is damaged: fetch it again' : 'convert with --dtype float32',
-    });
-  }
-  return narrow(x, dtype);
-}
-
-function nameOf(dtype: ModelDType): string {
-  return Object.entries(DTYPES).find(([, value]) => value === dtype)![0];
-}
-
-function isModelDType(dtype: DType): dtype is ModelDType {
-  return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+  await clearOld(folder, [...old, ...old.filter(path => !files.includes(path)).map(path => `${path}.partial`)]);
+  await rm(journalPath(folder), { force: true });
+  await output.finish();
+  for (const name of companions) await writeWhole(join(folder, name), await readFile(join(from, name)));
+  await writeWhole(join(folder, 'config.json'), config);
 }
 
 /** Rotations of activations are a part of the model until they are folded into weights; those of weights are folded already. */

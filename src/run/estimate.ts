@@ -99,6 +99,7 @@ async function measure(
       arithmetic: 'reference',
       codes: null,
       formats: [format],
+      into: [],
     });
   const time = async (work: () => Promise<unknown>) => {
     await work(); // the first rounds compile

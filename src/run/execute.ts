@@ -55,13 +55,14 @@ export interface ExecuteOptions {
  * its record, so memory does not grow with the number of layers.
  */
 export async function execute(options: ExecuteOptions): Promise<PartResult[]> {
-  const { plan, finished, commit, onEvent, signal, now } = options;
+  const { plan, outputs, finished, commit, onEvent, signal, now } = options;
   const progress = progressMeter(plan, onEvent, now);
   const hashes = new Map<string, string>();
   const results: PartResult[] = [];
   for (const work of plan.parts) {
     const known = finished.get(work.part.id);
     progress.enter(work.part.id, known !== undefined);
+    if (known !== undefined) await checkStored(known, outputs);
     const result = known ?? (await executePart(work, options, hashes, progress.add));
     for (const [tensor, sha256] of Object.entries(result.record.sources)) hashes.set(tensor, sha256);
     results.push(result);
@@ -69,6 +70,17 @@ export async function execute(options: ExecuteOptions): Promise<PartResult[]> {
     signal.throwIfAborted();
   }
   return results;
+}
+
+/** What an earlier attempt has stored must still be there. */
+async function checkStored({ tensors }: PartResult, outputs: readonly Output[]): Promise<void> {
+  for (const { output, tensor, sha256 } of tensors) {
+    if ((await outputs[output]!.hash(tensor)) === sha256) continue;
+    throw new TensorpressError('DISK', `${tensor} is not as the unfinished run has stored it`, {
+      place: { file: outputs[output]!.folder, tensor },
+      hint: 'check the disk, and start over with --force',
+    });
+  }
 }
 
 async function executePart(
@@ -126,7 +138,7 @@ async function executePart(
     const storedHashes = encodings.map(() => createHash('sha256'));
     await flow(rowPieces(weight), Math.min(jobs.parallel, buffers.count), {
       load: (piece, slot) => source.read(tensor, piece, buffers.take(slot)),
-      work(bytes, { from, to }) {
+      work(bytes, { from, to }, slot) {
         signal.throwIfAborted();
         const { grid, fromRow, firstBlock } = cutGrid(whole, from, to);
         return jobs.run({
@@ -138,8 +150,9 @@ async function executePart(
           parameters: cutParameters(edit, firstBlock, grid),
           spec: encodings[0]!.spec,
           arithmetic: edit.arithmetic,
-          codes: edit.codes === 'nearest' ? null : edit.codes.subarray(from * columns, to * columns),
+          codes: edit.codes === 'nearest' ? null : edit.codes.slice(from * columns, to * columns),
           formats: encodings.map(({ format }) => format),
+          into: encodings.map(({ rowBytes }, i) => buffers.take(slot, 1 + i)((to - from) * rowBytes)),
         });
       },
       async land(result, bytes, { from }) {

@@ -1,36 +1,30 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { TensorpressError } from '../errors.js';
-import type { Model } from '../runtime/model/model.js';
+import type { Source } from '../formats/source.js';
+import type { Inputs } from './inputs.js';
 
 /** What a run depends on. An unfinished run goes on only when nothing of it has changed. */
 export interface Fingerprint {
   readonly tensorpress: string;
   /** SHA-256 of the recipe in native form, overrides included. */
   readonly recipe: string;
-  /** SHA-256 of config.json. */
-  readonly config: string;
+  /** SHA-256 of config.json, of the small files that are carried over, and of those that the recipe names. */
+  readonly files: Readonly<Record<string, string>>;
   /** Header hash, size and time of change of every weight file. */
   readonly weights: Readonly<Record<string, string>>;
-  /** SHA-256 of the small files that are carried over. */
-  readonly companions: Readonly<Record<string, string>>;
 }
 
 const sha256 = (data: string | Uint8Array) => createHash('sha256').update(data).digest('hex');
 
-export async function fingerprintOf(model: Model, recipeText: string, version: string): Promise<Fingerprint> {
-  const hashOf = async (name: string) => sha256(await readFile(join(model.folder, name)));
-  const companions: Record<string, string> = {};
-  for (const name of model.companions) companions[name] = await hashOf(name);
+export function fingerprintOf(source: Source, { recipeText, config, carried }: Inputs, version: string): Fingerprint {
+  const small = [config, ...carried.map(({ hash }) => hash)];
   return {
     tensorpress: version,
     recipe: sha256(recipeText),
-    config: await hashOf('config.json'),
+    files: Object.fromEntries(small.map(({ path, sha256: hash }) => [path, hash])),
     weights: Object.fromEntries(
-      model.source.files.map(({ path, bytes, mtimeMs, header }) => [path, `${sha256(header)} ${bytes} ${mtimeMs}`]),
+      source.files.map(({ path, bytes, mtimeMs, header }) => [path, `${sha256(header)} ${bytes} ${mtimeMs}`]),
     ),
-    companions,
   };
 }
 
@@ -39,15 +33,7 @@ export async function fingerprintOf(model: Model, recipeText: string, version: s
  * @throws TensorpressError FINISHED, naming what differs
  */
 export function compareFingerprints(before: Fingerprint, now: Fingerprint, folder: string): void {
-  const differs: string[] = [];
-  if (before.tensorpress !== now.tensorpress)
-    differs.push(`the version of tensorpress (${before.tensorpress}, now ${now.tensorpress})`);
-  if (before.recipe !== now.recipe) differs.push('the recipe');
-  if (before.config !== now.config) differs.push("the model's config.json");
-  for (const kind of ['weights', 'companions'] as const) {
-    const names = new Set([...Object.keys(before[kind]), ...Object.keys(now[kind])]);
-    differs.push(...[...names].filter(name => before[kind][name] !== now[kind][name]).sort());
-  }
+  const differs = differences(before, now);
   if (differs.length === 0) return;
   throw new TensorpressError(
     'FINISHED',
@@ -56,4 +42,15 @@ export function compareFingerprints(before: Fingerprint, now: Fingerprint, folde
       hint: 'finish it with what it was started from, choose another folder with --out, or start over with --force',
     },
   );
+}
+
+function differences(before: Fingerprint, now: Fingerprint): string[] {
+  // another version may have written down other things
+  if (before.tensorpress !== now.tensorpress)
+    return [`the version of tensorpress (${before.tensorpress}, now ${now.tensorpress})`];
+  const changed = (kind: 'files' | 'weights') =>
+    Object.keys({ ...before[kind], ...now[kind] })
+      .filter(name => before[kind][name] !== now[kind][name])
+      .sort();
+  return [...(before.recipe === now.recipe ? [] : ['the recipe']), ...changed('files'), ...changed('weights')];
 }

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import { openSafetensors } from '../formats/safetensors/source.js';
 import type { TensorInfo } from '../formats/source.js';
+import { isRecord } from '../schemes/problem.js';
 
 export interface Inspection {
   readonly path: string;
@@ -35,8 +36,9 @@ export async function inspect(path: string): Promise<Inspection> {
     }));
     const config = found.isDirectory() ? await json(join(full, 'config.json')) : undefined;
     const run = found.isDirectory() ? await json(join(full, 'run.json')) : undefined;
-    const [architecture] = (config?.['architectures'] as string[] | undefined) ?? [];
-    const quantization = config?.['quantization_config'] as Record<string, unknown> | undefined;
+    const architectures: unknown = config?.['architectures'];
+    const architecture: unknown = Array.isArray(architectures) ? architectures[0] : undefined;
+    const quantization = config?.['quantization_config'];
     return {
       path,
       kind: run ? 'run' : found.isDirectory() ? 'checkpoint' : 'safetensors',
@@ -44,21 +46,17 @@ export async function inspect(path: string): Promise<Inspection> {
       files: source.files.map(({ path: file, bytes }) => ({ path: file, bytes })),
       bytes: tensors.reduce((sum, { bytes }) => sum + bytes, 0),
       parameters: tensors.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0),
-      ...(architecture === undefined ? {} : { architecture }),
-      ...(quantization === undefined
-        ? {}
-        : {
-            quantization: {
-              method: String(quantization['quant_method']),
-              format: String(quantization['format']),
-              groups: Object.keys((quantization['config_groups'] ?? {}) as object).length,
-            },
-          }),
-      ...(run === undefined
-        ? {}
-        : {
-            run: { tensorpress: String(run['tensorpress']), recipe: String(run['recipe']), date: String(run['date']) },
-          }),
+      ...(typeof architecture === 'string' && { architecture }),
+      ...(isRecord(quantization) && {
+        quantization: {
+          method: String(quantization['quant_method']),
+          format: String(quantization['format']),
+          groups: Object.keys(quantization['config_groups'] ?? {}).length,
+        },
+      }),
+      ...(run !== undefined && {
+        run: { tensorpress: String(run['tensorpress']), recipe: String(run['recipe']), date: String(run['date']) },
+      }),
     };
   } finally {
     await source.close();
@@ -69,7 +67,7 @@ export async function inspect(path: string): Promise<Inspection> {
 async function json(path: string): Promise<Record<string, unknown> | undefined> {
   try {
     const value: unknown = JSON.parse(await readFile(path, 'utf8'));
-    return value !== null && typeof value === 'object' ? (value as Record<string, unknown>) : undefined;
+    return isRecord(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -21,9 +21,11 @@ export interface EncodeJob extends Rows {
   /** Codes that are known already; otherwise those of round to nearest. */
   readonly codes: Codes | null;
   readonly formats: readonly FormatName[];
+  /** For each of `formats`, memory that takes its bytes: shared, so that they need no way back. New memory where it is absent. */
+  readonly into: readonly Uint8Array[];
 }
 export interface EncodeResult {
-  /** One for each of `formats`. */
+  /** One for each of `formats`: the job's `into`, filled. */
   readonly encoded: readonly Uint8Array[];
   /** Of the rows of the job, from 0 on. */
   readonly error: ErrorSums;
@@ -41,9 +43,9 @@ export function runJob(job: Job, kernels: Kernels): RangeOfRows | EncodeResult {
 }
 
 function encode(job: EncodeJob, kernels: Kernels): EncodeResult {
-  const { parameters, spec, formats } = job;
+  const { parameters, spec, formats, into } = job;
   const { codes, error, usage } = encodeRows(kernels, job, parameters, spec.args, job);
-  return { encoded: formats.map(name => weightFormat(name).compress(codes, spec)), error, usage };
+  return { encoded: formats.map((name, i) => weightFormat(name).compress(codes, spec, into[i])), error, usage };
 }
 
 /** The blocks that the rows [from, to) touch, as a grid of their own. */

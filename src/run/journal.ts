@@ -1,42 +1,66 @@
 import { open, readFile, type FileHandle } from 'node:fs/promises';
-import { diskError } from '../formats/files.js';
+import { diskError, errnoOf, writeWhole } from '../formats/files.js';
 import type { PartResult } from './execute.js';
 import type { Fingerprint } from './fingerprint.js';
 
+/** What a run is, before it has done anything. Paths are relative to the run folder. */
+export interface JournalHead {
+  readonly fingerprint: Fingerprint;
+  /** Everything that the run will write. */
+  readonly files: readonly string[];
+  /** What stands in the folder already and is given up (`--force`), though not before all that replaces it is on the disk. */
+  readonly replaces: readonly string[];
+}
+
+/** `clear`: what the run replaces is being removed. `name`: that is done, and files get their names. */
+export type Step = 'clear' | 'name';
+
 /**
- * What a run has made durable, one JSON line each, only ever appended: first the fingerprint of the run, then a line per finished part.
- * `streams` holds the hidden states of calibrated runs and is empty for runs that need no data.
+ * What a run has made durable, one JSON line each, only ever appended: first what it is, then a line per finished part, then how far it has
+ * got in taking the place of something. `streams` holds the hidden states of calibrated runs and is empty for runs that need no data.
  */
 export type JournalLine =
-  { readonly fingerprint: Fingerprint } | (PartResult & { readonly streams: readonly unknown[] });
+  JournalHead | (PartResult & { readonly streams: readonly unknown[] }) | { readonly step: Step };
 
 export interface JournalContent {
-  readonly fingerprint: Fingerprint | undefined;
+  /** Undefined when no run has begun. */
+  readonly head: JournalHead | undefined;
   readonly parts: ReadonlyMap<string, PartResult>;
+  /** The last one begun. */
+  readonly step: Step | undefined;
   /** Bytes up to the end of the last whole line; what follows is a line that was torn by a crash, and counts for nothing. */
   readonly bytes: number;
 }
 
-/** Reads a journal as far as it is whole. */
+/**
+ * Reads a journal as far as it is whole; one that does not exist is empty.
+ * @throws TensorpressError DISK
+ */
 export async function readJournal(path: string): Promise<JournalContent> {
-  const data = await readFile(path).catch(() => Buffer.alloc(0));
+  const data = await readFile(path).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return Buffer.alloc(0);
+    throw diskError(error, path);
+  });
   const parts = new Map<string, PartResult>();
-  let fingerprint: Fingerprint | undefined;
+  let head: JournalHead | undefined;
+  let step: Step | undefined;
   let bytes = 0;
   for (let end = data.indexOf(10); end >= 0; end = data.indexOf(10, bytes)) {
     const line = parseLine(data.toString('utf8', bytes, end));
-    if (line === undefined) break;
-    if ('fingerprint' in line) fingerprint = line.fingerprint;
+    if (line === undefined || 'fingerprint' in line !== (bytes === 0)) break;
+    if ('fingerprint' in line) head = line;
+    else if ('step' in line) step = line.step;
     else parts.set(line.part, line);
     bytes = end + 1;
   }
-  return { fingerprint, parts, bytes };
+  return { head, parts, step, bytes };
 }
 
 function parseLine(text: string): JournalLine | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return value !== null && typeof value === 'object' && ('fingerprint' in value || 'part' in value)
+    const known = ['fingerprint', 'part', 'step'];
+    return value !== null && typeof value === 'object' && known.some(key => key in value)
       ? (value as JournalLine)
       : undefined;
   } catch {
@@ -50,21 +74,28 @@ export interface Journal {
   close(): Promise<void>;
 }
 
-/** Opens a journal for appending after its first `keep` bytes. */
-export async function openJournal(path: string, keep: number): Promise<Journal> {
+/** Puts a journal of these lines in the place of whatever is there, whole or not at all. */
+export async function startJournal(path: string, lines: readonly JournalLine[]): Promise<void> {
+  await writeWhole(path, lines.map(line => `${JSON.stringify(line)}\n`).join(''));
+}
+
+/** Opens a journal for appending after its last whole line. */
+export async function openJournal(path: string): Promise<Journal> {
+  const { bytes: end } = await readJournal(path);
   let file: FileHandle;
   try {
-    file = await open(path, keep > 0 ? 'r+' : 'w');
-    await file.truncate(keep);
+    file = await open(path, 'r+');
+    await file.truncate(end);
   } catch (error) {
     throw diskError(error, path);
   }
-  let at = keep;
+  let at = end;
   return {
     async append(line) {
       const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
       try {
-        await file.write(bytes, 0, bytes.length, at);
+        for (let done = 0; done < bytes.length;)
+          done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
         await file.datasync();
       } catch (error) {
         throw diskError(error, path);

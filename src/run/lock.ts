@@ -1,100 +1,91 @@
-import { randomUUID } from 'node:crypto';
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TensorpressError } from '../errors.js';
 import { diskError, errnoOf } from '../formats/files.js';
 
 /** Where an unfinished run keeps its state, inside the run folder. */
 export const STATE = '.tensorpress';
 
-/** A live run's claim on its folder: the process and when it started, so that a number that was given to another process is told apart. */
+/** A claim on a run folder: data, so that one thread can take it and another one give it back. */
+export interface Lock {
+  readonly folder: string;
+  /** Name of its file in STATE; it says everything: process, when that started, and a token that no other claim has. */
+  readonly file: string;
+  /** The uppermost folder that has to be made for it. */
+  readonly missing: string | undefined;
+}
+
+/** How often it is tried, since two that start at the same instant see each other and both step back. */
+const ATTEMPTS = 8;
+
+/** A claim of this process; nothing is written yet. */
+export function newLock(folder: string): Lock {
+  const started = lifeOf(process.pid)?.started ?? '';
+  let missing: string | undefined;
+  for (let at = folder; !existsSync(at); at = dirname(at)) missing = at;
+  return { folder, file: `lock.${process.pid}.${started}.${randomBytes(6).toString('hex')}`, missing };
+}
+
+/**
+ * Takes a claim: its file is put into the folder, and stays if it is the only one there of a living process. Nobody ever removes a file of
+ * a process that lives, and no two claims share a name, so two runs cannot both go on.
+ * @throws TensorpressError FINISHED when a live run has the folder, DISK when it cannot be written
+ */
+export async function lockFolder({ folder, file }: Lock): Promise<void> {
+  const state = join(folder, STATE);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await mkdir(state, { recursive: true });
+      await writeFile(join(state, file), '');
+      const rival = await findRival(state, file);
+      if (rival === undefined) return;
+      await rm(join(state, file), { force: true });
+      if (attempt === ATTEMPTS) throw heldBy(rival, folder);
+    } catch (error) {
+      // another run that ended may have removed the folder meanwhile
+      if (errnoOf(error) === 'ENOENT' && attempt < ATTEMPTS) continue;
+      throw error instanceof TensorpressError ? error : diskError(error, folder);
+    }
+    await sleep(10 + Math.random() * 80);
+  }
+}
+
+/** Gives a claim back, taken or not, and with it every folder that was made for it and holds nothing. */
+export function releaseLock({ folder, file, missing }: Lock): void {
+  const state = join(folder, STATE);
+  try {
+    rmSync(join(state, file), { force: true });
+    rmdirSync(state);
+    if (missing === undefined) return;
+    for (let at = folder; at.length >= missing.length; at = dirname(at)) rmdirSync(at);
+  } catch {
+    // something is in there: it stays
+  }
+}
+
 interface Owner {
   readonly pid: number;
   readonly started: string;
 }
 
-export interface Lock {
-  release(): Promise<void>;
-}
-
-/**
- * Claims a run folder for this process.
- * @throws TensorpressError FINISHED when a live run has it, DISK when it cannot be written
- */
-export async function lockFolder(folder: string): Promise<Lock> {
-  const path = lockPath(folder);
-  await mkdir(join(folder, STATE), { recursive: true }).catch((error: unknown) =>
-    Promise.reject(diskError(error, folder)),
-  );
-  const mine = `${path}.${process.pid}.${randomUUID()}`;
-  try {
-    // a link appears with its content, or not at all
-    await writeFile(mine, JSON.stringify({ pid: process.pid, started: startOf(process.pid) } satisfies Owner));
-    while (!(await linked(mine, path))) {
-      const owner = parseOwner(await readFile(path, 'utf8').catch(() => ''));
-      if (owner !== undefined && isAlive(owner)) throw heldBy(owner, folder);
-      await takeAway(path, owner);
-    }
-  } catch (error) {
-    throw error instanceof TensorpressError ? error : diskError(error, folder);
-  } finally {
-    await rm(mine, { force: true });
+/** The process of another claim; claims of dead ones are removed. */
+async function findRival(state: string, own: string): Promise<number | undefined> {
+  for (const name of await readdir(state)) {
+    const [, pid, started] = /^lock\.(\d+)\.(\d*)\.[0-9a-f]+$/.exec(name) ?? [];
+    if (name === own || pid === undefined) continue;
+    if (isAlive({ pid: Number(pid), started: started! })) return Number(pid);
+    await rm(join(state, name), { force: true });
   }
-  return { release: () => rm(path, { force: true }) };
+  return undefined;
 }
 
-function heldBy({ pid }: Owner, folder: string): TensorpressError {
+function heldBy(pid: number, folder: string): TensorpressError {
   return new TensorpressError('FINISHED', `another run is writing to ${folder} (process ${pid})`, {
     hint: 'wait for it, stop it, or choose another folder with --out',
   });
-}
-
-async function linked(from: string, to: string): Promise<boolean> {
-  try {
-    await link(from, to);
-    return true;
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-/** Removes the claim of a dead run, unless somebody else has replaced it in the meantime. */
-async function takeAway(path: string, dead: Owner | undefined): Promise<void> {
-  const aside = `${path}.${randomUUID()}`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return;
-    throw error;
-  }
-  const owner = parseOwner(await readFile(aside, 'utf8').catch(() => ''));
-  if (owner !== undefined && JSON.stringify(owner) !== JSON.stringify(dead)) await linked(aside, path);
-  await rm(aside, { force: true });
-}
-
-/** Takes back the claim of this process, whose worker was ended and could not do it. */
-export function releaseOwnLock(folder: string): void {
-  const path = lockPath(folder);
-  try {
-    if (parseOwner(readFileSync(path, 'utf8'))?.pid === process.pid) rmSync(path, { force: true });
-  } catch {
-    // there is none
-  }
-}
-
-const lockPath = (folder: string) => join(folder, STATE, 'lock');
-
-function parseOwner(text: string): Owner | undefined {
-  try {
-    const value = JSON.parse(text) as Partial<Owner> | null;
-    return typeof value?.pid === 'number' && typeof value.started === 'string'
-      ? { pid: value.pid, started: value.started }
-      : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function isAlive({ pid, started }: Owner): boolean {
@@ -103,17 +94,20 @@ function isAlive({ pid, started }: Owner): boolean {
   } catch (error) {
     if (errnoOf(error) === 'ESRCH') return false;
   }
-  const now = startOf(pid);
-  return now === '' || started === '' || now === started;
+  const life = lifeOf(pid);
+  if (life === undefined) return true;
+  // a zombie has ended; another start time means that the number was given away again
+  return life.state !== 'Z' && life.state !== 'X' && (started === '' || life.started === started);
 }
 
-/** When a process was started, in ticks since boot; empty where the system does not tell. */
-function startOf(pid: number): string {
+/** State of a process, and when it was started, in ticks since boot; undefined where the system does not tell. */
+function lifeOf(pid: number): { state: string; started: string } | undefined {
   try {
-    // the name in parentheses may hold anything; the start time is the 20th field after it
+    // the name in parentheses may hold anything; after it come the state and, as the 20th field, the start
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { state: fields[0]!, started: fields[19]! };
   } catch {
-    return '';
+    return undefined;
   }
 }

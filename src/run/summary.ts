@@ -98,7 +98,7 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
     steps: steps.map(({ modifier, options, schemes, patterns }) => ({
       modifier: modifier.type,
       modules: schemes.size,
-      ...(schemes.size > 0 && { arithmetic: String(options['arithmetic'] ?? 'reference') }),
+      ...(schemes.size > 0 && { arithmetic: options['arithmetic'] === 'exact' ? 'exact' : 'reference' }),
       patterns,
     })),
     modules,

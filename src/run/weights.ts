@@ -13,22 +13,30 @@ export const CHUNK_ELEMENTS = 1 << 20;
 /** Largest element of a weight. */
 const ELEMENT_BYTES = 4;
 
-/** Memory that is read into, used again and again; shared, so that threads see it without a copy. */
+/** Memory for what is read and what is to be written, used again and again; shared, so that threads see it without a copy. */
 export interface Buffers {
+  /** Pieces that can be under way. */
   readonly count: number;
-  take(slot: number): (bytes: number) => Uint8Array;
+  /** Memory of a slot, in which nothing lies any more: for what is read (0), for what output i writes (1 + i). */
+  take(slot: number, use?: number): (bytes: number) => Uint8Array;
 }
 
 export function createBuffers(count: number): Buffers {
-  const memory: SharedArrayBuffer[] = [];
+  const memory = new Map<string, SharedArrayBuffer>();
   return {
     count,
-    take: slot => bytes => {
-      // rows longer than a chunk are read whole
-      if ((memory[slot]?.byteLength ?? -1) < bytes)
-        memory[slot] = new SharedArrayBuffer(Math.max(bytes, CHUNK_ELEMENTS * ELEMENT_BYTES));
-      return new Uint8Array(memory[slot]!, 0, bytes);
-    },
+    take:
+      (slot, use = 0) =>
+      bytes => {
+        const key = `${slot}.${use}`;
+        let buffer = memory.get(key);
+        if (buffer === undefined || buffer.byteLength < bytes) {
+          // rows longer than a chunk are read whole
+          buffer = new SharedArrayBuffer(Math.max(bytes, CHUNK_ELEMENTS * (use === 0 ? ELEMENT_BYTES : 1)));
+          memory.set(key, buffer);
+        }
+        return new Uint8Array(buffer, 0, bytes);
+      },
   };
 }
 
@@ -87,10 +95,10 @@ export function weightRows(source: Source, weight: Weight, jobs: Jobs, buffers: 
 }
 
 function widenRange(range: Range, seen: Range, firstBlock: number): void {
-  for (let i = 0; i < seen.min.length; i++) {
-    const block = firstBlock + i;
-    range.min[block] = Math.min(range.min[block]!, seen.min[i]!);
-    range.max[block] = Math.max(range.max[block]!, seen.max[i]!);
+  const { min, max } = range;
+  for (let i = 0, block = firstBlock; i < seen.min.length; i++, block++) {
+    if (seen.min[i]! < min[block]!) min[block] = seen.min[i]!;
+    if (seen.max[i]! > max[block]!) max[block] = seen.max[i]!;
   }
 }
 

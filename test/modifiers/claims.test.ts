@@ -17,7 +17,9 @@ describe('claimSchemes', () => {
   const uses = (options: SchemeOptions) =>
     claim(options).patterns.map(({ pattern, role, matched, decided }) => `${role} ${pattern} ${matched} ${decided}`);
   const problems = (options: SchemeOptions) =>
-    claim(options).problems.map(({ level, path, message, hint = '' }) => `${level} ${path.join('.')}: ${message} | ${hint}`);
+    claim(options).problems.map(
+      ({ level, path, message, hint = '' }) => `${level} ${path.join('.')}: ${message} | ${hint}`,
+    );
   const bits = (options: SchemeOptions) =>
     Object.fromEntries([...claim(options).schemes].map(([name, { weights }]) => [name, weights?.num_bits]));
 
@@ -95,7 +97,11 @@ describe('claimSchemes', () => {
   });
 
   it('warns of groups of different sizes for weights and inputs', () => {
-    const group = { targets: ['Linear'], weights: int(4), input_activations: { num_bits: 8, group_size: 16, dynamic: true } };
+    const group = {
+      targets: ['Linear'],
+      weights: int(4),
+      input_activations: { num_bits: 8, group_size: 16, dynamic: true },
+    };
     assert.deepEqual(problems({ config_groups: { g: group } }), [
       'warning config_groups.g.input_activations.group_size: inputs use groups of 16, weights of 32 | ',
     ]);
@@ -104,6 +110,7 @@ describe('claimSchemes', () => {
   const unmatched: [pattern: string, hint: RegExp][] = [
     ['linear', /did you mean "Linear"\?/],
     ['lm_haed', /did you mean "lm_head"\?/],
+    ['self_attn', /write "re:\.\*self_attn\.\*"/],
     ['q_proj', /write "re:\.\*q_proj\$"/],
     ['model.layers.0.mlp.downproj', /did you mean "model\.layers\.0\.mlp\.down_proj"\?/],
     ['qproj', /did you mean "re:\.\*q_proj\$"\?/],
@@ -125,13 +132,19 @@ describe('claimSchemes', () => {
 
   it('refuses a name in ignore that matches nothing, and warns of such a regular expression', () => {
     const found = problems({ scheme: 'W4A16', ignore: ['lm_haed', 're:.*mlp\\.gate$'] });
-    assert.match(found[0]!, /^error ignore\.0: "lm_haed" in ignore matches no module of this model \| did you mean "lm_head"\?/);
+    assert.match(
+      found[0]!,
+      /^error ignore\.0: "lm_haed" in ignore matches no module of this model \| did you mean "lm_head"\?/,
+    );
     assert.match(found[1]!, /^warning ignore\.1: "re:\.\*mlp\\\.gate\$" in ignore matches no module/);
     assert.equal(found.length, 2);
   });
 
   it('refuses targets that match nothing but what cannot be quantized', () => {
-    const found = problems({ scheme: 'W4A16', targets: ['LlamaRMSNorm', 'LlamaMLP', 're:.*layers.0.input_layernorm', 'Linear'] });
+    const found = problems({
+      scheme: 'W4A16',
+      targets: ['LlamaRMSNorm', 'LlamaMLP', 're:.*layers.0.input_layernorm', 'Linear'],
+    });
     assert.deepEqual(
       found.map(text => text.split(' | ')[0]),
       [

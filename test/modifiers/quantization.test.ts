@@ -25,7 +25,9 @@ async function run(
   signal = new AbortController().signal,
 ) {
   const part: Part = { id: 'layers.0', modules, tensors: [] };
-  const schemes = new Map(modules.flatMap(m => (m.scheme === undefined ? [] : [[m.name, schemeOf(m.scheme)] as const])));
+  const schemes = new Map(
+    modules.flatMap(m => (m.scheme === undefined ? [] : [[m.name, schemeOf(m.scheme)] as const])),
+  );
   const log: string[] = [];
   const edits: CodesEdit[] = [];
   const remarks: Remark[] = [];
@@ -65,10 +67,13 @@ describe('QuantizationModifier', () => {
     ]);
     assert.deepEqual(log, ['observe q', 'emit q', 'observe k', 'emit k']);
     assert.deepEqual(codes, ['q', 'k']);
-    assert.deepEqual(edits.map(({ codes: c, arithmetic, globalScale: G }) => [c, arithmetic, G]), [
-      ['nearest', 'reference', null],
-      ['nearest', 'reference', null],
-    ]);
+    assert.deepEqual(
+      edits.map(({ codes: c, arithmetic, globalScale: G }) => [c, arithmetic, G]),
+      [
+        ['nearest', 'reference', null],
+        ['nearest', 'reference', null],
+      ],
+    );
   });
 
   it('shares one global scale over a fused family, and only over the members that have one', async () => {
@@ -97,7 +102,10 @@ describe('QuantizationModifier', () => {
       { ...moduleOf('nvfp4', 'F16'), absmax: 0.01, scheme: 'NVFP4A16' },
       { ...moduleOf('bfloat', 'BF16'), absmax: 1e-5, scheme: 'FP8_DYNAMIC' },
     ]);
-    assert.deepEqual(remarks.map(({ module }) => module), ['small', 'nvfp4']);
+    assert.deepEqual(
+      remarks.map(({ module }) => module),
+      ['small', 'nvfp4'],
+    );
     assert.match(remarks[0]!.message, /^4 scales are too small for float16 arithmetic/);
   });
 

@@ -38,7 +38,15 @@ export function matrix(shape: readonly number[], values: Float32Array, dtype: Mo
 }
 
 export function random(shape: readonly number[], seed: number, dtype: ModelDType = 'BF16', sigma = 0.05): TinyTensor {
-  return matrix(shape, normal(shape.reduce((a, b) => a * b, 1), seed, sigma), dtype);
+  return matrix(
+    shape,
+    normal(
+      shape.reduce((a, b) => a * b, 1),
+      seed,
+      sigma,
+    ),
+    dtype,
+  );
 }
 
 /** A Llama of random weights; equal options, equal model. */
@@ -85,6 +93,11 @@ export function tinyLlama({
     },
     tensors,
   };
+}
+
+/** Tensors but those that the pattern finds. */
+export function without(tensors: TinyModel['tensors'], pattern: RegExp): TinyModel['tensors'] {
+  return Object.fromEntries(Object.entries(tensors).filter(([name]) => !pattern.test(name)));
 }
 
 /** Writes a model as a folder in Hugging Face format and gives its path. */

@@ -2,7 +2,7 @@ import * as promises from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { TensorpressError } from '../../errors.js';
-import { diskError, type WriteFs } from '../files.js';
+import { diskError, errnoOf, readFully, type WriteFs } from '../files.js';
 import type { FileLayout } from './layout.js';
 
 /** A safetensors file that is being filled. It has its name only once it is complete. */
@@ -14,6 +14,11 @@ export interface TensorWriter {
    * @throws TensorpressError DISK
    */
   write(name: string, offset: number, bytes: Uint8Array): Promise<void>;
+  /**
+   * Fills `bytes` with those of a tensor from `offset` on, as they have been written.
+   * @throws TensorpressError DISK
+   */
+  read(name: string, offset: number, bytes: Uint8Array): Promise<void>;
   /**
    * Forces everything to the disk and gives the file its name, replacing what had it.
    * @throws TensorpressError DISK; INTERNAL when bytes are missing
@@ -32,8 +37,8 @@ export interface TensorWriter {
 
 /**
  * Creates `<path>.partial` in its final size, header written. Data follow in any order; `finish` renames.
- * @param options.stored tensors that an earlier attempt has written; when there are any, its file is continued, or taken as finished when it
- *   has its name already
+ * @param options.stored tensors that an earlier attempt has written; when there are any, its file is continued. It may have its name already
+ *   when all of them are its own.
  * @throws TensorpressError DISK, also when the file to be continued is missing or has another size
  */
 export async function openForWriting(
@@ -44,6 +49,7 @@ export async function openForWriting(
   const partial = `${path}.partial`;
   const shown = basename(path);
   const missing = new Map([...layout.offsets].map(([name, { bytes }]) => [name, stored.has(name) ? 0 : bytes]));
+  const complete = [...layout.offsets.keys()].every(name => stored.has(name));
 
   const attempt = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
@@ -55,8 +61,8 @@ export async function openForWriting(
 
   const { handle, named } = await attempt(() =>
     stored.size === 0
-      ? fs.open(partial, 'w').then(created => ({ handle: created, named: false }))
-      : reopen(path, layout, fs),
+      ? fs.open(partial, 'w+').then(created => ({ handle: created, named: false }))
+      : reopen(path, layout.bytes, complete, fs),
   );
 
   /** Writes all of `bytes`, however little each call takes. */
@@ -85,19 +91,32 @@ export async function openForWriting(
     }
   }
 
+  /** Where bytes of a tensor lie in the file. */
+  const locate = (name: string, offset: number, length: number): number => {
+    const place = layout.offsets.get(name);
+    if (place === undefined || offset < 0 || offset + length > place.bytes) {
+      throw new TensorpressError(
+        'INTERNAL',
+        `bytes ${offset} to ${offset + length} of ${name} have no place in ${shown}`,
+        {
+          place: { file: shown, tensor: name },
+        },
+      );
+    }
+    return place.offset + offset;
+  };
+
   return {
     path,
     abort,
     write: async (name, offset, bytes) => {
-      const place = layout.offsets.get(name);
-      if (place === undefined || offset < 0 || offset + bytes.length > place.bytes) {
-        const end = offset + bytes.length;
-        throw new TensorpressError('INTERNAL', `bytes ${offset} to ${end} of ${name} have no place in ${shown}`, {
-          place: { file: shown, tensor: name },
-        });
-      }
-      await attempt(() => writeAt(bytes, place.offset + offset));
+      const position = locate(name, offset, bytes.length);
+      await attempt(() => writeAt(bytes, position));
       missing.set(name, missing.get(name)! - bytes.length);
+    },
+    read: async (name, offset, bytes) => {
+      const position = locate(name, offset, bytes.length);
+      if ((await attempt(() => readFully(handle, bytes, position))) < bytes.length) throw gone(shown);
     },
     finish: async () => {
       for (const [name, bytes] of missing) {
@@ -122,19 +141,28 @@ export async function openForWriting(
   };
 }
 
-/** The file of an earlier attempt: unfinished, or finished and renamed before that attempt ended. */
-async function reopen(path: string, layout: FileLayout, fs: WriteFs): Promise<{ handle: FileHandle; named: boolean }> {
-  for (const [name, named] of [
-    [`${path}.partial`, false],
-    [path, true],
-  ] as const) {
-    const handle = await fs.open(name, 'r+').catch(() => undefined);
-    if (handle === undefined) continue;
-    if ((await handle.stat()).size === layout.bytes) return { handle, named };
-    await handle.close();
+/** The file of an earlier attempt: unfinished, or renamed before that attempt ended. */
+async function reopen(
+  path: string,
+  bytes: number,
+  complete: boolean,
+  fs: WriteFs,
+): Promise<{ handle: FileHandle; named: boolean }> {
+  for (const named of complete ? [false, true] : [false]) {
+    try {
+      const handle = await fs.open(named ? path : `${path}.partial`, 'r+');
+      if ((await handle.stat()).size === bytes) return { handle, named };
+      await handle.close();
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
   }
-  throw new TensorpressError('DISK', `${basename(path)} of the unfinished run is gone or has another size`, {
-    place: { file: basename(path) },
+  throw gone(basename(path));
+}
+
+function gone(shown: string): TensorpressError {
+  return new TensorpressError('DISK', `${shown} of the unfinished run is gone or has another size`, {
+    place: { file: shown },
     hint: 'start over with --force',
   });
 }

@@ -10,7 +10,7 @@ export interface CodeStorage {
   layout(spec: WeightSpec): { readonly dtype: DType; readonly shape: readonly number[] };
   /** C from the width of the stored tensor; absent where padding hides it, and weight_shape has to be stored. */
   columns?(width: number): number;
-  compress(codes: Codes, spec: WeightSpec): Uint8Array;
+  compress(codes: Codes, spec: WeightSpec, into?: Uint8Array): Uint8Array;
   decompress(bytes: Uint8Array, spec: WeightSpec): Codes;
 }
 
@@ -19,7 +19,11 @@ export const wholeBytes: CodeStorage = {
   suffix: 'weight',
   layout: ({ rows, columns, args }) => ({ dtype: args.type === 'int' ? 'I8' : 'F8_E4M3', shape: [rows, columns] }),
   columns: width => width,
-  compress: asBytes,
+  compress: (codes, _spec, into) => {
+    if (into === undefined) return asBytes(codes);
+    into.set(asBytes(codes));
+    return into;
+  },
   decompress: (bytes, { args }) =>
     args.type === 'int' ? new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes,
 };
@@ -28,8 +32,8 @@ export const wholeBytes: CodeStorage = {
 export const bitStream: CodeStorage = {
   suffix: 'weight_packed',
   layout: ({ rows, columns, args }) => ({ dtype: 'I32', shape: [rows, packedWords(columns, args.num_bits)] }),
-  compress: (codes, { columns, args }) =>
-    asBytes(packBits(codes as Int8Array, codes.length / columns, columns, args.num_bits)),
+  compress: (codes, { columns, args }, into) =>
+    asBytes(packBits(codes as Int8Array, codes.length / columns, columns, args.num_bits, into && asInt32(into))),
   decompress: (bytes, { columns, args }) => {
     const words = asInt32(bytes);
     return unpackBits(words, words.length / packedWords(columns, args.num_bits), columns, args.num_bits);
@@ -41,6 +45,6 @@ export const nibbles: CodeStorage = {
   suffix: 'weight_packed',
   layout: ({ rows, columns }) => ({ dtype: 'U8', shape: [rows, columns / 2] }),
   columns: width => width * 2,
-  compress: codes => packNibbles(codes as Uint8Array),
+  compress: (codes, _spec, into) => packNibbles(codes as Uint8Array, into),
   decompress: bytes => unpackNibbles(bytes),
 };

@@ -47,7 +47,7 @@ export function defineWeightFormat(description: FormatDescription): WeightFormat
         throw storedError(module, codes.suffix, 'belongs to a weight without elements');
       return shape;
     },
-    compress: (values, spec) => codes.compress(values, spec),
+    compress: (values, spec, into) => codes.compress(values, spec, into),
     decompress: (bytes, spec) => codes.decompress(bytes, spec),
     compressParameters: (values, spec) => {
       const present = parameters.filter(({ layout }) => layout(spec) !== undefined);

@@ -1,0 +1,102 @@
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { basename, dirname, join, resolve } from 'node:path';
+import { TensorpressError } from '../errors.js';
+import { readError, writeWhole } from '../formats/files.js';
+import { parseRecipe } from '../recipe/parse.js';
+import { printRecipe } from '../recipe/print.js';
+import type { Recipe } from '../recipe/recipe.js';
+import { hashFile, makeFolder, pathIn, type FileHash } from './hash.js';
+import type { Prepared } from './prepare.js';
+
+/** A file that is taken along as it is. */
+export interface Carried {
+  /** Absolute. */
+  readonly from: string;
+  /** Relative to the run folder, with slashes. */
+  readonly to: string;
+  readonly hash: FileHash;
+}
+
+/** The small files that a run depends on, as they are when it begins. */
+export interface Inputs {
+  /** The recipe as it is saved, native form: it names the copies. Applied again, it does the same. */
+  readonly recipe: Recipe;
+  readonly recipeText: string;
+  readonly recipeFile: FileHash;
+  /** config.json. */
+  readonly config: FileHash;
+  readonly carried: readonly Carried[];
+}
+
+/**
+ * Reads and hashes what a run depends on beside the weights. Nothing is written.
+ * @throws TensorpressError PLAN when the recipe names a file that does not exist
+ */
+export async function readInputs(
+  { parsed, plan, outputs }: Prepared,
+  recipePath: string,
+  folder: string,
+): Promise<Inputs> {
+  const { model } = plan;
+  const carried: Carried[] = [];
+  for (const name of model.companions) {
+    const from = join(model.folder, name);
+    const hash = await hashFile(from, name);
+    for (const output of outputs) carried.push({ from, to: pathIn(folder, join(output.folder, name)), hash });
+  }
+  const recipe = { ...parsed.recipe };
+  const dataset = recipe.calibration?.dataset;
+  if (dataset !== undefined) {
+    const from = resolve(dirname(recipePath), dataset);
+    if (!(await stat(from).catch(() => undefined))?.isFile()) {
+      throw new TensorpressError('PLAN', `calibration.dataset: there is no file ${from}`, {
+        place: parsed.locate(['calibration', 'dataset']),
+      });
+    }
+    const name = basename(from);
+    carried.push({ from, to: `inputs/${name}`, hash: await hashFile(from, dataset) });
+    recipe.calibration = { ...recipe.calibration, dataset: `./inputs/${name}` };
+  }
+  delete recipe.history;
+  const history = await sourceHistory(model.folder);
+  if (history.length > 0) recipe.history = history;
+  return {
+    recipe,
+    recipeText: printRecipe(recipe),
+    recipeFile: await hashFile(resolve(recipePath), recipePath),
+    config: await hashFile(join(model.folder, 'config.json'), 'config.json'),
+    carried,
+  };
+}
+
+/** Recipes that made the source what it is, oldest first. */
+async function sourceHistory(folder: string): Promise<NonNullable<Recipe['history']>> {
+  const path = join(folder, 'recipe.yaml');
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  if (text === undefined) return [];
+  try {
+    const { history = [], ...recipe } = parseRecipe(text, { file: path }).recipe;
+    return [...history, recipe];
+  } catch {
+    return [{ text }]; // a recipe that does not load is kept as it was written
+  }
+}
+
+/**
+ * Copies a file into the run folder; it must be what it was when the run began.
+ * @throws TensorpressError TENSOR when it is not, DISK
+ */
+export async function carry({ from, to, hash }: Carried, folder: string): Promise<void> {
+  const target = join(folder, to);
+  if ((await realpath(target).catch(() => target)) === (await realpath(from).catch(() => from))) return;
+  const data = await readFile(from).catch((error: unknown) => Promise.reject(readError(error, from)));
+  if (createHash('sha256').update(data).digest('hex') !== hash.sha256) {
+    throw new TensorpressError('TENSOR', `${from} has changed since this run began`, {
+      place: { file: from },
+      hint: 'put back what it was and run the same command again, or start over with --force',
+    });
+  }
+  await makeFolder(dirname(target));
+  await writeWhole(target, data);
+}
