@@ -22,7 +22,7 @@ export interface ScreenOptions {
 
 export function createScreen({ json = false, quiet = false }: ScreenOptions): Screen {
   const out = json ? process.stderr : process.stdout;
-  const tty = process.stderr.isTTY === true && process.env['TERM'] !== 'dumb';
+  const tty = process.stderr.isTTY && process.env['TERM'] !== 'dumb';
   // some terminals say that they have no columns
   const columns = () => (tty ? (process.stderr.columns || 80) - 1 : 100);
   let drawn = false;
@@ -57,7 +57,7 @@ export function createScreen({ json = false, quiet = false }: ScreenOptions): Sc
     get columns() {
       return columns();
     },
-    color: pc.createColors(out.isTTY === true && pc.isColorSupported),
+    color: pc.createColors(out.isTTY && pc.isColorSupported),
   };
 }
 

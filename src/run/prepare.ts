@@ -82,9 +82,7 @@ function layOut(plan: Plan, folder: string, parsed: ParsedRecipe): Output[] {
     }
     folders.add(target);
     const limit =
-      'max_shard_size' in spec && spec.max_shard_size !== undefined
-        ? parseSize(spec.max_shard_size as string | number)
-        : MAX_SHARD;
+      'max_shard_size' in spec && spec.max_shard_size !== undefined ? parseSize(spec.max_shard_size) : MAX_SHARD;
     return checkpointOutput(plan, target, limit);
   });
 }

@@ -37,7 +37,7 @@ export function goldenList(rel: string): string[] {
 export function goldenFolder(rel: string): string | undefined {
   const from = join(GOLDEN, rel);
   if (!existsSync(from)) return undefined;
-  const to = join(mkdtempSync(join(tmpdir(), 'tensorpress-golden-')), rel.split('/').at(-1)!);
+  const to = join(mkdtempSync(join(tmpdir(), 'tensorpress-golden-')), rel.split('/').at(-1));
   mkdirSync(to);
   for (const name of goldenList(rel)) {
     if (statSync(goldenPath(`${rel}/${name}`)!).isFile()) writeFileSync(join(to, name), goldenFile(`${rel}/${name}`)!);

@@ -70,7 +70,7 @@ describe('the error by depth', () => {
       kinds.map(({ label, points, lastLayer }) => [label, points.length, lastLayer]),
       ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'].map(kind => [kind, 24, 23]),
     );
-    const down = kinds.at(-1)!;
+    const down = kinds.at(-1);
     assert.deepEqual([down.worst.layer, down.worst.module.module], [0, 'model.layers.0.mlp.down_proj']);
   });
 

@@ -51,7 +51,7 @@ describe('ticks of the plots', () => {
         assert.equal(ticks[0], 0);
         assert.ok(ticks.length >= 2 && ticks.length <= 4, `${ticks.length}`);
         ticks.forEach((tick, i) => assert.ok(Math.abs(tick - i * step) <= step * 1e-9));
-        assert.ok(ticks.at(-1)! >= highest * (1 - 1e-6) && ticks.at(-2)! < highest, `${highest}: ${ticks.join()}`);
+        assert.ok(ticks.at(-1) >= highest * (1 - 1e-6) && ticks.at(-2) < highest, `${highest}: ${ticks.join()}`);
       }),
     );
     assert.deepEqual(ticksFromZero(0.0249), [0, 0.01, 0.02, 0.03]);
