@@ -104,6 +104,8 @@ export default defineConfig(
       '@typescript-eslint/no-invalid-void-type': 'off',
       // It takes `.at(-1)` of a list for always defined, and asks for the removal of checks that the compiler asks for.
       '@typescript-eslint/no-unnecessary-condition': 'off',
+      // An error that is passed on is whatever was thrown.
+      '@typescript-eslint/prefer-promise-reject-errors': ['error', { allowThrowingUnknown: true }],
       // Interfaces here are records of functions; none of them uses `this`.
       '@typescript-eslint/unbound-method': 'off',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],

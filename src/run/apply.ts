@@ -69,7 +69,7 @@ export async function apply({ onEvent = () => {}, signal, now: _now, ...options 
           stages.see(message.event);
           onEvent(message.event);
         } catch (error) {
-          fail(error as Error);
+          fail(error);
         }
       });
       worker.once('error', error => fail(died(error)));
