@@ -28,7 +28,7 @@ export function compilePattern(text: string): Pattern {
     new RegExp(source); // by itself: the group below must not close what it leaves open
     return { text, regex: new RegExp(`^(?:${source})`) };
   } catch (error) {
-    const reason = (error as SyntaxError).message.split(': ').at(-1).toLowerCase();
+    const reason = (error as SyntaxError).message.split(': ').at(-1)!.toLowerCase();
     return { text, regex: null, problem: `the pattern ${text} is not a regular expression: ${reason}` };
   }
 }

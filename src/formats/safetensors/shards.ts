@@ -33,7 +33,7 @@ export function planShards(
       shards.push([]);
       size = 0;
     }
-    shards.at(-1).push(tensor);
+    shards.at(-1)!.push(tensor);
     size += bytes;
     total += bytes;
   }

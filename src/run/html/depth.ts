@@ -61,7 +61,7 @@ export function depthSeries(coded: readonly CodedModule[], all: readonly ModuleR
 
 function pointOf(layer: number, modules: readonly CodedModule[]): DepthPoint {
   const errors = modules.map(({ relMSE }) => relMSE).sort((a, b) => a - b);
-  return { layer, median: median(errors), lowest: errors[0]!, highest: errors.at(-1) };
+  return { layer, median: median(errors), lowest: errors[0]!, highest: errors.at(-1)! };
 }
 
 /** The shortest tail of each kind that no other kind ends in. */

@@ -42,7 +42,7 @@ export function codesPlot({ labels, shares }: CodeUse, highest: number, descript
       y: {
         field: 'share',
         type: 'quantitative',
-        scale: { domain: [0, ticks.at(-1)], nice: false },
+        scale: { domain: [0, ticks.at(-1)!], nice: false },
         axis: {
           values: ticks,
           labelPadding: 6,

@@ -73,7 +73,7 @@ function optional<T>(value: T | undefined, show: (value: T) => Markup | string):
 }
 
 function formatCell({ format, stored_with }: ModuleReport): string {
-  return stored_with === undefined ? format : `with ${printable(stored_with.split('.').at(-1))}`;
+  return stored_with === undefined ? format : `with ${printable(stored_with.split('.').at(-1)!)}`;
 }
 
 function headCell({ head, sort, first }: Column, sorted: boolean): Markup {
