@@ -9,7 +9,7 @@ export async function doctorCommand(screen: Screen, { json }: { json: boolean })
   } else {
     const rows = table(findings.map(({ name, ok, found }) => [ok ? 'ok' : 'missing', name, found]));
     findings.forEach(({ ok, hint }, i) => {
-      screen.print(`  ${ok ? rows[i]! : screen.color.yellow(rows[i])}`);
+      screen.print(`  ${ok ? rows[i]! : screen.color.yellow(rows[i]!)}`);
       if (hint !== undefined) screen.print(`           ${hint}`);
     });
   }

@@ -18,6 +18,8 @@ export interface JsonTextOptions {
   maxValues?: number;
   /** Also accept NaN, Infinity and -Infinity, which Python writes into some config.json. Default: false. */
   python?: boolean;
+  /** What a number becomes, from its text. Default: a number. */
+  number?: (text: string) => unknown;
   /** Adds to an error's place what the keys on the way to it mean (a tensor's name). */
   locate?: (keys: readonly string[]) => Place;
 }
@@ -43,7 +45,7 @@ const PYTHON_LITERALS = new Map<string, unknown>([
  * @throws TensorpressError `code`
  */
 export function parseJsonStrict(text: string | Uint8Array, options: JsonTextOptions): unknown {
-  const { file, what = 'the file', code = 'MODEL', locate } = options;
+  const { file, what = 'the file', code = 'MODEL', number = Number, locate } = options;
   const { maxDepth = 100, maxBytes = 100_000_000, maxValues = 8_000_000 } = options;
   const literals = options.python === true ? PYTHON_LITERALS : LITERALS;
   const keys: string[] = [];
@@ -153,7 +155,7 @@ export function parseJsonStrict(text: string | Uint8Array, options: JsonTextOpti
       );
     }
     at += token.length;
-    return literals.has(token) ? literals.get(token) : Number(token);
+    return literals.has(token) ? literals.get(token) : number(token);
   }
 
   const result = value(0);

@@ -7,7 +7,11 @@ import type { FormatName } from '../schemes/args.js';
 /** What outputs are laid out from: how the model leaves the run. A compiled plan is one. */
 export interface Blueprint {
   readonly model: Model;
-  readonly outcome: { readonly schemes: ReadonlyMap<string, ModuleScheme> };
+  readonly outcome: {
+    readonly schemes: ReadonlyMap<string, ModuleScheme>;
+    /** `tie_word_embeddings` of the result. */
+    readonly tied: boolean;
+  };
   readonly parts: readonly {
     readonly part: Part;
     /** Modules that become codes. */

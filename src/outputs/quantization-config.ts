@@ -63,18 +63,3 @@ function classOf({ classes }: Module): string {
   const name = classes[0] ?? '';
   return /Router|Gate|Gating/.test(name) && !name.includes('ExpertMLP') ? 'Linear' : name;
 }
-
-/** JSON with sorted keys at every level, two spaces, no newline at the end: how transformers writes config.json. */
-export function sortedJson(value: unknown): string {
-  const sort = (v: unknown): unknown =>
-    Array.isArray(v)
-      ? v.map(sort)
-      : v !== null && typeof v === 'object'
-        ? Object.fromEntries(
-            Object.entries(v)
-              .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-              .map(([k, x]) => [k, sort(x)]),
-          )
-        : v;
-  return JSON.stringify(sort(value), null, 2);
-}

@@ -73,11 +73,11 @@ export async function compressedModules(model: Model, quantization: Json): Promi
     const coded = DENSE.has(dtype) ? undefined : CODES.exec(name)?.[1];
     if (coded !== undefined && isExpected(coded)) names.add(coded);
   }
-  for (const { name, classes: own } of model.modules) {
-    const isLeaf = own[0] === 'Linear' || own[0] === 'Embedding';
-    // a tied head has no tensors of its own
-    const isAbsent = isLeaf && !tensors.has(`${name}.weight`) && !isHead(name.split('.').at(-1) ?? '');
-    if (isAbsent && isExpected(name)) names.add(name);
+  // a weight without any of its tensors; where no file knows the last name, the writer had another one for it
+  const lastNames = new Set([...names].map(lastName));
+  for (const { name } of model.modules) {
+    if (lastNames.has(lastName(name)) && !tensors.has(`${name}.weight`) && isExpected(name) && !isHead(lastName(name)))
+      names.add(name); // a tied head has no tensors of its own
   }
 
   const found: CompressedModule[] = [];
@@ -94,6 +94,8 @@ export async function compressedModules(model: Model, quantization: Json): Promi
   }
   return found;
 }
+
+const lastName = (module: string) => module.slice(module.lastIndexOf('.') + 1);
 
 type WithCodes = QuantizationScheme & { weights: QuantizationArgs };
 

@@ -3,9 +3,8 @@ import { join, resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import { writeWhole } from '../formats/files.js';
 import { MAX_SHARD } from '../outputs/checkpoint.js';
-import { sortedJson } from '../outputs/quantization-config.js';
+import { denseConfig } from '../outputs/config-json.js';
 import { safetensorsFolder } from '../outputs/safetensors-folder.js';
-import { QUANTIZATION_KEYS } from '../runtime/model/config.js';
 import { loadModel } from '../runtime/model/load.js';
 import type { Model } from '../runtime/model/model.js';
 import { isRecord } from '../schemes/problem.js';
@@ -57,7 +56,7 @@ export async function convert({ signal, force = false, ...options }: ConvertOpti
     const output = safetensorsFolder(tensors, folder, MAX_SHARD);
     await lockFolder(lock);
     try {
-      await write(model, output, tensors, sortedJson(denseConfig(model.config, options.dtype)), signal);
+      await write(model, output, tensors, denseConfig(model, options.dtype), signal);
     } finally {
       releaseLock(lock);
     }
@@ -139,12 +138,4 @@ function droppedLine(quantization: Readonly<Record<string, unknown>>, tensors: n
     ...(tensors === 0 ? [] : [`${tensors} ${tensors === 1 ? 'tensor that belongs' : 'tensors that belong'} to them`]),
   ];
   return what.length === 0 ? null : `dropped, because a dense checkpoint has no place for them: ${what.join(', ')}`;
-}
-
-/** config.json without the quantization; a model with more than text says it, and its dtype, once more under text_config. */
-function denseConfig(config: Readonly<Record<string, unknown>>, dtype: string | undefined): Record<string, unknown> {
-  const dense = Object.fromEntries(Object.entries(config).filter(([key]) => !QUANTIZATION_KEYS.includes(key)));
-  if (dtype !== undefined) dense['torch_dtype' in dense && !('dtype' in dense) ? 'torch_dtype' : 'dtype'] = dtype;
-  const { text_config: text } = dense;
-  return isRecord(text) ? { ...dense, text_config: denseConfig(text, dtype) } : dense;
 }

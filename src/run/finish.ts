@@ -2,9 +2,8 @@ import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { syncFolder, writeWhole } from '../formats/files.js';
-import { quantizationConfig, sortedJson } from '../outputs/quantization-config.js';
+import { checkpointConfig } from '../outputs/config-json.js';
 import { printRecipe } from '../recipe/print.js';
-import type { Plan } from '../recipe/plan.js';
 import type { Applied, ApplyOptions } from './apply.js';
 import { modelCard } from './card.js';
 import type { PartResult } from './execute.js';
@@ -77,17 +76,3 @@ export async function finishRun(ending: Ending): Promise<Applied> {
 }
 
 const isConfig = (path: string) => /(^|\/)config\.json$/.test(path);
-
-/** config.json of the result: the source's, with the quantization described, and with the truth about tied embeddings. */
-function checkpointConfig({ model, outcome }: Plan): string {
-  const config: Record<string, unknown> = { ...model.config };
-  if (outcome.tied !== model.tiedByConfig) {
-    config['tie_word_embeddings'] = outcome.tied;
-    const text = config['text_config'];
-    if (text !== null && typeof text === 'object' && 'tie_word_embeddings' in text) {
-      config['text_config'] = { ...text, tie_word_embeddings: outcome.tied };
-    }
-  }
-  if (outcome.schemes.size > 0) config['quantization_config'] = quantizationConfig(model.modules, outcome.schemes);
-  return sortedJson(config);
-}

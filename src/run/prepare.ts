@@ -81,8 +81,7 @@ function layOut(plan: Plan, folder: string, parsed: ParsedRecipe): Output[] {
       });
     }
     folders.add(target);
-    const limit =
-      'max_shard_size' in spec && spec.max_shard_size !== undefined ? parseSize(spec.max_shard_size) : MAX_SHARD;
-    return checkpointOutput(plan, target, limit);
+    const size = spec.format === 'compressed-tensors' ? spec.max_shard_size : undefined;
+    return checkpointOutput(plan, target, size === undefined ? MAX_SHARD : parseSize(size));
   });
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ModuleScheme } from '../../src/modifiers/modifier.js';
-import { FORMAT_VERSION, quantizationConfig, sortedJson } from '../../src/outputs/quantization-config.js';
+import { FORMAT_VERSION, quantizationConfig } from '../../src/outputs/quantization-config.js';
 import type { Module } from '../../src/runtime/model/model.js';
 import type { QuantizationScheme } from '../../src/schemes/args.js';
 import { inferFormat } from '../../src/schemes/formats.js';
@@ -115,14 +115,5 @@ describe('quantizationConfig', () => {
     assert.ok(!(config['ignore'] as string[]).includes('lm_head'));
     const both = configOf({ lm_head: inputsOnly, 'model.layers.0.self_attn.q_proj': schemeOf('W4A16') });
     assert.equal(both['format'], 'pack-quantized');
-  });
-});
-
-describe('sortedJson', () => {
-  it('sorts keys at every level, by code point, and ends without a newline', () => {
-    const text = sortedJson({ b: [{ z: 1, a: null }], a: { Z: true, _: 'x', a: 2 } });
-    assert.equal(text, JSON.stringify({ a: { Z: true, _: 'x', a: 2 }, b: [{ a: null, z: 1 }] }, null, 2));
-    assert.ok(text.indexOf('"a": null') < text.indexOf('"z": 1'));
-    assert.ok(!text.endsWith('\n'));
   });
 });

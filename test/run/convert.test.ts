@@ -265,6 +265,19 @@ describe('convert, other writers', () => {
     assert.equal(config.torch_dtype, 'float32');
   });
 
+  it('reads weights that the writer calls otherwise than the family does', async () => {
+    const renamed = await changed(int4, tensors => {
+      for (const [name, tensor] of [...tensors]) {
+        if (!name.includes('.up_proj.')) continue;
+        tensors.delete(name);
+        tensors.set(name.replace('up_proj', 'w3'), tensor);
+      }
+    });
+    const { folder } = await dense(renamed);
+    assertDense(folder, renamed);
+    assert.ok(readAll(folder).has('model.layers.0.mlp.w3.weight'));
+  });
+
   it('refuses what is no checkpoint of compressed-tensors', async () => {
     const plain = await writeModel(tinyLlama({ layers: 1 }));
     await assert.rejects(dense(plain), { code: 'MODEL', message: /is not quantized/ });
@@ -355,7 +368,7 @@ describe('convert, damaged checkpoints', () => {
   ];
   for (const [name, options, change, message] of damages) {
     it(`are refused ${name}, and nothing is left`, async () => {
-      const checkpoint = await changed(await compressed(options), change);
+      const checkpoint = await changed(await compressed(options, { layers: 2 }), change);
       const out = join(tempFolder(), 'out');
       await assert.rejects(dense(checkpoint, { out }), (error: TensorpressError) => {
         assert.equal(error.code, 'TENSOR');

@@ -59,6 +59,7 @@ export async function buildModel({ folder, name, config, source, companions }: B
     folder,
     name,
     config: config.raw,
+    configText: config.json,
     architecture,
     known: known !== undefined,
     notes,

@@ -10,6 +10,8 @@ type Json = Readonly<Record<string, unknown>>;
 export interface ModelConfig {
   /** The file as it is. */
   readonly raw: Json;
+  /** Its text. */
+  readonly json: string;
   /** The decoder's part of it: `text_config` of a model with more than text, else all of it. */
   readonly text: Json;
   /** `architectures[0]`, else what transformers would call a causal model of this `model_type`. */
@@ -60,6 +62,7 @@ export function readConfig(text: string | Uint8Array, file = 'config.json'): Mod
   const dtype = find(['dtype', 'torch_dtype'], isString, 'a string');
   return {
     raw,
+    json: typeof text === 'string' ? text : new TextDecoder().decode(text),
     text: decoder,
     architecture: architectureName(raw, decoder, file),
     layers: count('num_hidden_layers', 'num_layers', 'n_layer', 'n_layers'),

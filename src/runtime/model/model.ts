@@ -46,6 +46,8 @@ export interface Model {
   readonly name: string;
   /** config.json as it is. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Its text, where numbers are spelt as they have to be written again. */
+  readonly configText: string;
   /** `architectures[0]`. */
   readonly architecture: string;
   /** False: modules were inferred from the tensors. */

@@ -89,7 +89,7 @@ describe('architecture tables', () => {
     const mixtral = await build(trees['Mixtral']!.config, trees['Mixtral']!.tensors);
     assert.deepEqual(
       mixtral.modules.filter(m => m.family?.endsWith('.w13')).map(m => m.name.slice(-12)),
-      ['experts.0.w1', 'experts.0.w3', 'experts.1.w1', 'experts.1.w3'],
+      ['experts.0.w3', 'experts.0.w1', 'experts.1.w3', 'experts.1.w1'],
     );
   });
 

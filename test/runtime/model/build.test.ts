@@ -345,7 +345,8 @@ describe('any tree of tensors', () => {
           assert.deepEqual(left, left.length === 0 ? [] : [`${head!.name}.weight`]);
           assert.deepEqual(new Set(model.parts.flatMap(p => p.modules)), new Set(model.modules));
           assert.equal(new Set(model.modules.map(m => m.name)).size, model.modules.length);
-          assert.equal(model.tied, head !== undefined);
+          // the other way round, an embedding that is no matrix of float numbers has a tied head without a weight
+          assert.ok(model.tied || head === undefined);
           for (const { weight } of model.modules)
             assert.ok(weight === undefined || model.source.tensors.has(weight.tensor));
         },
