@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { realpath, rm, rmdir } from 'node:fs/promises';
 import { dirname, resolve, sep } from 'node:path';
 import { TensorpressError } from '../errors.js';
@@ -178,10 +179,9 @@ async function discard(folder: string, outputs: readonly Output[]): Promise<void
   }
 }
 
-/** Removes the journal of a run that ended between run.json and that. */
+/** Removes what is left of the state of a run that ended after run.json: journal, claim, folder. */
 async function tidy(lock: Lock): Promise<void> {
-  const { head } = await readJournal(journalPath(lock.folder));
-  if (head === undefined) return;
+  if (!existsSync(dirname(journalPath(lock.folder)))) return;
   await lockFolder(lock);
   try {
     if ((await folderState(lock.folder)) === 'finished') await rm(journalPath(lock.folder), { force: true });

@@ -66,7 +66,10 @@ export function assertUnfinished(folder: string): void {
 }
 
 function progressOf(folder: string): { parts: number; all: number } {
-  const lines = readFileSync(join(folder, '.tensorpress/journal.jsonl'), 'utf8').trim().split('\n');
+  const journal = join(folder, '.tensorpress/journal.jsonl');
+  if (!existsSync(journal)) return { parts: 0, all: Infinity };
+  // what follows the last newline was torn by the kill, and counts for nothing
+  const lines = readFileSync(journal, 'utf8').split('\n').slice(0, -1);
   const parsed = lines.map(line => JSON.parse(line));
   const parts = parsed.filter(line => 'part' in line).map(({ part }) => part as string);
   return { parts: parts.length, all: parts.includes('head') ? parts.length : Infinity };
