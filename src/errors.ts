@@ -21,6 +21,7 @@ export type ErrorCode =
   | 'MODEL' // the model folder cannot be used: missing, no config.json, ...
   | 'FINISHED' // the output folder already holds something
   | 'TENSOR' // a tensor or its file is damaged, hostile or not finite
+  | 'ENGINE' // the engine or device is missing, fails, or has not enough memory
   | 'NETWORK'
   | 'DISK'
   | 'PLUGIN'
@@ -35,6 +36,7 @@ const EXIT: Record<ErrorCode, 1 | 2 | 130> = {
   MODEL: 2,
   FINISHED: 2,
   TENSOR: 1,
+  ENGINE: 1,
   NETWORK: 1,
   DISK: 1,
   PLUGIN: 1,
