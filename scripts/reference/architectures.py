@@ -100,6 +100,7 @@ def doubled(model, edit=lambda name, tensor: tensor):
     weights = {name: edit(name, tensor.double()) for name, tensor in model.state_dict().items()}
     config = copy.deepcopy(model.config)
     config.dtype = torch.float64
+    config.tie_word_embeddings = model.lm_head.weight is model.model.embed_tokens.weight
     with double_precision():
         twin = type(model)(config).eval()
         twin.load_state_dict(weights)
@@ -168,13 +169,13 @@ def far(a, b):
     return max(float(np.abs(x.astype(np.float64) - y).max()) for x, y in zip(a, b))
 
 
-def make(name, keys, unlike, hub):
+def make(name, keys, unlike, hub, file):
     cls = getattr(transformers, keys['architectures'][0])
     with tempfile.TemporaryDirectory() as folder:
-        cls(cls.config_class(**copy.deepcopy(keys))).save_pretrained(folder)
+        cls(cls.config_class(**copy.deepcopy({**keys, **file}))).save_pretrained(folder)
         config = copy.deepcopy(keys) if hub else json.loads(Path(folder, 'config.json').read_text())
-        with safe_open(f'{folder}/model.safetensors', 'pt') as file:
-            shapes = {key: list(file.get_slice(key).get_shape()) for key in sorted(file.keys())}
+        with safe_open(f'{folder}/model.safetensors', 'pt') as saved:
+            shapes = {key: list(saved.get_slice(key).get_shape()) for key in sorted(saved.keys())}
         tensors = [dict(name=key, shape=shape, rule=rule(key, shape, 'gemma' in keys['model_type'])) for key, shape in shapes.items()]
         weights = [values(tensor) for tensor in tensors]
         for tensor, weight in zip(tensors, weights):

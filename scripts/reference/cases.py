@@ -45,8 +45,9 @@ LONG = [1.0, 1.5, 2.2, 3.1, 4.5, 6.0, 8.0, 9.5]
 NESTED = dict(sliding_attention=rope('default', 10000.0), full_attention=rope('linear', 100000.0, factor=8.0))
 
 
-def case(keys, unlike, hub=False, **more):
-    return dict(keys={**keys, **more}, unlike=unlike, hub=hub)
+def case(keys, unlike, hub=False, file={}, **more):
+    """`file`: keys of the model that was saved, where the config beside its tensors says something else."""
+    return dict(keys={**keys, **more}, unlike=unlike, hub=hub, file=file)
 
 
 CASES = {
@@ -80,6 +81,12 @@ CASES = {
     'llama-one-head': case(LLAMA, DEFAULT, num_attention_heads=2, num_key_value_heads=1, head_dim=24,
                            rope_parameters=rope('default', 50.0)),
 
+    'llama-own-head-hub': case(LLAMA, dict(rms_norm_eps=1e-1), hub=True, file=dict(tie_word_embeddings=False), tie_word_embeddings=True),
+    'llama-precedence-hub': case(LLAMA, dict(rope_scaling=None), hub=True, rope_theta=10000.0, original_max_position_embeddings=128,
+                                 rope_parameters=rope('linear', 10000.0, factor=2.0), max_position_embeddings=1024,
+                                 rope_scaling=rope('yarn', 300.0, type='linear', **{**YARN, 'original_max_position_embeddings': 64})),
+    'llama-proportional': case(LLAMA, DEFAULT, rope_parameters=rope('proportional', partial_rotary_factor=0.5)),
+
     'mistral-window': case(MISTRAL, dict(sliding_window=9), sliding_window=8),
     'mistral-null': case(MISTRAL, dict(sliding_window=8), sliding_window=None),
     'mistral-hub': case(without(MISTRAL, 'head_dim'), dict(rope_theta=10000.0), hub=True, rope_theta=1000000.0, hidden_act='silu',
@@ -96,6 +103,8 @@ CASES = {
                              max_window_layers=2, rope_theta=1000000.0),
     'qwen2-yarn-hub': case(QWEN2, dict(rope_scaling=None), hub=True, rope_theta=10000.0, max_position_embeddings=1024,
                            rope_scaling=dict(type='yarn', factor=4.0, original_max_position_embeddings=256)),
+
+    'qwen2-head-dim-hub': case(QWEN2, dict(rope_theta=100.0), hub=True, head_dim=16, rope_theta=10000.0),
 
     'qwen3-plain': case(QWEN3, dict(rms_norm_eps=1e-1)),
     'qwen3-bias': case(QWEN3, dict(rms_norm_eps=1e-1), attention_bias=True),
@@ -123,6 +132,8 @@ CASES = {
     'gemma3-hub': case(GEMMA3, dict(rope_scaling=None), hub=True, sliding_window_pattern=2, rope_theta=10000.0, rope_local_base_freq=100.0,
                        rope_scaling=dict(rope_type='linear', factor=8.0), hidden_activation='gelu_pytorch_tanh', attention_bias=False,
                        attn_logit_softcapping=None, final_logit_softcapping=None, cache_implementation='hybrid'),
+    'gemma3-yarn-hub': case(GEMMA3, dict(rope_scaling=None), hub=True, sliding_window_pattern=3, rope_theta=10000.0,
+                            rope_scaling=dict(rope_type='yarn', **YARN), max_position_embeddings=1024),
     'gemma3-final-cap': case(GEMMA3, dict(final_logit_softcapping=None), final_logit_softcapping=5.0, attention_bias=True),
 
     'phi3-plain': case(PHI3, dict(rms_norm_eps=1e-1)),
@@ -136,6 +147,10 @@ CASES = {
     'phi3-longrope-partial-hub': case(PHI3, dict(rope_scaling=None), hub=True, rope_theta=10000.0, original_max_position_embeddings=16,
                                       partial_rotary_factor=0.75, tie_word_embeddings=True,
                                       rope_scaling=dict(type='longrope', short_factor=SHORT[:6], long_factor=LONG[:6])),
+
+    'phi3-longrope-inside-hub': case(PHI3, dict(original_max_position_embeddings=16), hub=True, max_position_embeddings=128,
+                                     rope_scaling=dict(type='longrope', short_factor=SHORT, long_factor=LONG,
+                                                       original_max_position_embeddings=16)),
 
     'mixtral-plain': case(MIXTRAL, dict(num_experts_per_tok=3)),
     'mixtral-window': case(MIXTRAL, dict(sliding_window=9), sliding_window=8),
