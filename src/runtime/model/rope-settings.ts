@@ -37,19 +37,22 @@ export function readRope(
   const inside = given['partial_rotary_factor'];
   const beside = settings.raw('partial_rotary_factor');
   const share = inside ?? beside ?? 1;
-  if (typeof share !== 'number' || !(share > 0 && share <= 1) || (!partial && share !== 1)) {
-    throw settings.wrong('partial_rotary_factor', share, partial ? 'a number above 0, at most 1' : '1');
-  }
   const named = typeIn(settings, given);
   const type = typeof named === 'string' ? (options.renamed?.[named] ?? named) : named;
+  const proportional = type === 'proportional';
+  const free = partial || proportional;
+  if (typeof share !== 'number' || !(share > 0 && share <= 1) || (!free && share !== 1)) {
+    throw settings.wrong('partial_rotary_factor', share, free ? 'a number above 0, at most 1' : '1');
+  }
   const top = settings.countOrNull('original_max_position_embeddings', original ?? null);
   return makeRope(settings, {
     headDim: options.headDim,
     theta: given['rope_theta'] ?? settings.raw('rope_theta') ?? theta,
-    share,
+    share: proportional ? 1 : share,
     parameters: {
       ...given,
       rope_type: type,
+      partial_rotary_factor: share,
       ...(top === null || !FROM_ORIGINAL.includes(type) ? {} : { original_max_position_embeddings: top }),
     },
   });

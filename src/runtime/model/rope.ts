@@ -31,6 +31,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   default: [],
   linear: ['factor'],
   dynamic: ['factor'],
+  proportional: ['factor'],
   llama3: ['factor', 'low_freq_factor', 'high_freq_factor', 'original_max_position_embeddings'],
   yarn: [
     ...['factor', 'attention_factor', 'mscale', 'mscale_all_dim', 'beta_fast', 'beta_slow', 'truncate'],
@@ -47,6 +48,7 @@ const TYPES: Readonly<Record<string, (context: Context) => Frequencies>> = {
     return { frequencies: plain(rope, round).map(f => round(f / round(factor))), factor: 1 };
   },
   dynamic: context => ({ frequencies: dynamic(context), factor: 1 }),
+  proportional: ({ rope, round }) => ({ frequencies: proportional(rope, round), factor: 1 }),
   llama3: ({ rope, round }) => ({ frequencies: llama3(rope, round), factor: 1 }),
   yarn: ({ rope, round }) => yarn(rope, round),
   longrope,
@@ -56,7 +58,7 @@ const TYPES: Readonly<Record<string, (context: Context) => Frequencies>> = {
  * cos and sin of position x frequency, for the rotation of heads.
  *
  * The types are those of transformers: `default` (RoFormer), `linear` (position interpolation), `dynamic` (NTK-aware, by the length of the
- * sequence), `llama3`, `yarn` (YaRN, with its attention factor) and `longrope` (LongRoPE; long factors for a sequence longer than the original
+ * sequence), `proportional`, `llama3`, `yarn` (YaRN, with its attention factor) and `longrope` (LongRoPE; long factors for a sequence longer than the original
  * context). `dynamic` and `longrope` depend on the whole sequence: positions have to reach to its end.
  * @param positions int32 [S], each 0 or more
  * @param precision `float32` rounds each step as transformers does, so that tables agree with its tables; `float64` does not round
@@ -123,6 +125,13 @@ function dynamic({ rope, round, length }: Context): Float64Array {
   if (length <= max) return plain(rope, round);
   const grown = round(round(round(factor * length) / max) - round(factor - 1));
   return plain({ ...rope, theta: round(theta * round(grown ** (dim / (dim - 2)))) }, round);
+}
+
+/** Only the first `partial_rotary_factor` of the pairs turn, with the frequencies that they have among all. */
+function proportional(rope: Rope, round: Round): Float64Array {
+  const factor = optional(rope, 'factor') ?? 1;
+  const turning = Math.trunc(Math.floor((optional(rope, 'partial_rotary_factor') ?? 1) * rope.dim) / 2);
+  return plain(rope, round).map((f, n) => (n < turning ? round(f / round(factor)) : 0));
 }
 
 /** Long wavelengths are stretched, short ones kept, those between mixed (Llama 3.1). */
