@@ -1,13 +1,17 @@
 import { gemma } from './architectures/gemma.js';
 import { gemma2 } from './architectures/gemma2.js';
 import { gemma3 } from './architectures/gemma3.js';
-import { llama, llamaShaped } from './architectures/llama.js';
+import { granite } from './architectures/granite.js';
+import { llama } from './architectures/llama.js';
 import { mistral } from './architectures/mistral.js';
 import { mixtral } from './architectures/mixtral.js';
 import { phi3 } from './architectures/phi3.js';
 import { qwen2 } from './architectures/qwen2.js';
 import { qwen3 } from './architectures/qwen3.js';
 import { qwen3Moe } from './architectures/qwen3-moe.js';
+import { smollm3 } from './architectures/smollm3.js';
+import type { Decoder } from './graph.js';
+import type { Settings } from './settings.js';
 import type { Node } from './tree.js';
 
 /** What a module table is made from. */
@@ -27,6 +31,11 @@ export interface Architecture {
   readonly experts?: number;
   /** Every module that transformers makes for this config, under the names of the checkpoint's tensors. */
   tree(dimensions: Dimensions): Node;
+  /**
+   * What it computes.
+   * @throws TensorpressError MODEL naming the field of config.json or the tensor that is missing or does not fit
+   */
+  graph(settings: Settings): Decoder;
 }
 
 /** By the first entry of `architectures` in config.json. */
@@ -34,7 +43,7 @@ export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map([
   ['GemmaForCausalLM', gemma],
   ['Gemma2ForCausalLM', gemma2],
   ['Gemma3ForCausalLM', gemma3],
-  ['GraniteForCausalLM', llamaShaped('Granite')],
+  ['GraniteForCausalLM', granite],
   ['LlamaForCausalLM', llama],
   ['MistralForCausalLM', mistral],
   ['MixtralForCausalLM', mixtral],
@@ -42,5 +51,5 @@ export const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map([
   ['Qwen2ForCausalLM', qwen2],
   ['Qwen3ForCausalLM', qwen3],
   ['Qwen3MoeForCausalLM', qwen3Moe],
-  ['SmolLM3ForCausalLM', llamaShaped('SmolLM3', { tied: true })],
+  ['SmolLM3ForCausalLM', smollm3],
 ]);

@@ -99,8 +99,13 @@ export interface Graph {
   readonly ops: readonly Op[];
   /** Put before the name of a weight it gives the tensor: `model.layers.3.` */
   readonly prefix: string;
-  /** Names of the weights, without the prefix. */
+  /** Names of the weights, without the prefix; those of experts are named by their op. */
   readonly weights: readonly Value[];
+  /**
+   * Further names of values. A value has the last of its names: where nothing lies between projection and rope, `self_attn.q_proj` is
+   * `self_attn.q.pre_rope`; what a layer without rope projects is `self_attn.q` by three names.
+   */
+  readonly aliases: Readonly<Record<Value, Value>>;
   /** Names of the tables that rope ops read, `<name>.cos` and `<name>.sin`, keys of `Decoder.ropes`. */
   readonly ropes: readonly string[];
 }
@@ -113,7 +118,7 @@ export interface Rope {
   /** `rope_parameters` of config.json: `rope_type` and what belongs to it. */
   readonly parameters: Readonly<Record<string, unknown>>;
   /** `max_position_embeddings`, from which some types start. */
-  readonly maxPositions: number;
+  readonly maxPositions?: number;
 }
 
 /** A model as graphs: one for the embedding, one for each layer, one for the head. Layers of equal structure share a program. */
@@ -127,6 +132,16 @@ export interface Decoder {
   readonly layers: readonly Graph[];
   /** `hidden` -> `output`: the logits. Its Linear is the last op that reads a weight, so that it can run on rows of that weight. */
   readonly head: Graph;
+}
+
+/**
+ * The value at a site, by any of its names.
+ * @throws Error when the graph has no such site
+ */
+export function valueAt({ ops, aliases }: Pick<Graph, 'ops' | 'aliases'>, site: Value): Value {
+  const value = Object.hasOwn(aliases, site) ? aliases[site]! : site;
+  if (value !== 'hidden' && !ops.some(({ out }) => out === value)) throw new Error(`no site ${site}`);
+  return value;
 }
 
 /** The arrays that an op reads, in a fixed order. */

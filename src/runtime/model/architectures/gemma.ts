@@ -1,4 +1,10 @@
 import type { Architecture } from '../architecture.js';
+import { assemble } from '../assemble.js';
+import { attend, gatedMlp, layer, readAttention } from '../blocks.js';
+import type { Norm } from '../draft.js';
+import type { Activation } from '../graph.js';
+import { readRope } from '../rope-settings.js';
+import type { Settings } from '../settings.js';
 import { activation, decoder, embedding, linear, module, weighted, type Node } from '../tree.js';
 
 /** q, k, v, o of the Gemma families. */
@@ -22,6 +28,25 @@ export function gemmaMlp(family: string, text: Readonly<Record<string, unknown>>
   });
 }
 
+/** The norm of the Gemma families, whose checkpoints hold w of 1 + w. */
+export function gemmaNorm(settings: Settings): Norm {
+  return { eps: settings.number('rms_norm_eps', 1e-6), offset: 1 };
+}
+
+/** What the embedding of the Gemma families is multiplied by; transformers keeps it in float32. */
+export const gemmaScale = (hidden: number) => Math.fround(Math.sqrt(hidden));
+
+/** The activation under `key`, which the other of the two keys must not contradict. */
+export function gemmaActivation(settings: Settings, key: 'hidden_act' | 'hidden_activation'): Activation {
+  const other = key === 'hidden_act' ? 'hidden_activation' : 'hidden_act';
+  // transformers takes the gelu of the first Gemma for its tanh form
+  const tanh = (name: Activation): Activation => (key === 'hidden_act' && name === 'gelu' ? 'gelu_tanh' : name);
+  const act = tanh(settings.activation(key, 'gelu_pytorch_tanh'));
+  const contradicts = settings.raw(other) != null && settings.activation(other, '') !== act;
+  if (contradicts) throw settings.wrong(other, settings.raw(other), `what ${key} says`);
+  return act;
+}
+
 /** Gemma: Llama with norms of weight 1 + w and an embedding that is scaled and tied to the head. */
 export const gemma: Architecture = {
   tied: true,
@@ -37,4 +62,26 @@ export const gemma: Architecture = {
       }),
       { embed: embedding('GemmaTextScaledWordEmbedding') },
     ),
+  graph(settings) {
+    const bias = settings.flag('attention_bias', false);
+    const heads = readAttention(settings, { kvHeads: 16, headDim: 256 });
+    const attention = { ...heads, bias: { qkv: bias, o: bias } };
+    const { hidden } = heads;
+    const act = gemmaActivation(settings, 'hidden_act');
+    const mlp = { hidden, act, intermediate: settings.count('intermediate_size'), bias: false };
+    const norm = gemmaNorm(settings);
+    return assemble(settings, {
+      hidden,
+      norm,
+      ropes: { rope: readRope(settings, attention) },
+      embeddingFactor: gemmaScale(hidden),
+      layer: g =>
+        layer(
+          g,
+          x => attend(g, x, attention),
+          x => gatedMlp(g, x, mlp),
+          { hidden, norm },
+        ),
+    });
+  },
 };

@@ -1,30 +1,51 @@
-import type { Architecture } from '../architecture.js';
-import { activation, decoder, linear, module, weighted } from '../tree.js';
+import type { Architecture, Dimensions } from '../architecture.js';
+import { assemble } from '../assemble.js';
+import { attend, gatedMlp, layer, readAttention, readMlp, readNorm } from '../blocks.js';
+import { readRope } from '../rope-settings.js';
+import { activation, decoder, linear, module, weighted, type Node } from '../tree.js';
 
-/** Llama 1 to 3, and the families that differ from it in names and constants only (SmolLM2 is a LlamaForCausalLM). */
-export function llamaShaped(family: string, { tied = false } = {}): Architecture {
-  return {
-    tied,
-    tree({ layers, text }) {
-      const [attentionBias, mlpBias] = [text['attention_bias'] === true, text['mlp_bias'] === true];
-      return decoder(family, layers, () => ({
-        self_attn: module(`${family}Attention`, {
-          q_proj: linear(attentionBias),
-          k_proj: linear(attentionBias),
-          v_proj: linear(attentionBias),
-          o_proj: linear(attentionBias),
-        }),
-        mlp: module(`${family}MLP`, {
-          gate_proj: linear(mlpBias),
-          up_proj: linear(mlpBias),
-          down_proj: linear(mlpBias),
-          act_fn: activation(text['hidden_act'], 'silu'),
-        }),
-        input_layernorm: weighted(`${family}RMSNorm`),
-        post_attention_layernorm: weighted(`${family}RMSNorm`),
-      }));
-    },
-  };
+/** The modules of Llama, and of the families that differ from it in names and constants only. */
+export function llamaTree(family: string, { layers, text }: Dimensions): Node {
+  const [attentionBias, mlpBias] = [text['attention_bias'] === true, text['mlp_bias'] === true];
+  return decoder(family, layers, () => ({
+    self_attn: module(`${family}Attention`, {
+      q_proj: linear(attentionBias),
+      k_proj: linear(attentionBias),
+      v_proj: linear(attentionBias),
+      o_proj: linear(attentionBias),
+    }),
+    mlp: module(`${family}MLP`, {
+      gate_proj: linear(mlpBias),
+      up_proj: linear(mlpBias),
+      down_proj: linear(mlpBias),
+      act_fn: activation(text['hidden_act'], 'silu'),
+    }),
+    input_layernorm: weighted(`${family}RMSNorm`),
+    post_attention_layernorm: weighted(`${family}RMSNorm`),
+  }));
 }
 
-export const llama = llamaShaped('Llama');
+/** Llama 1 to 3; SmolLM2 is one. */
+export const llama: Architecture = {
+  tied: false,
+  tree: dimensions => llamaTree('Llama', dimensions),
+  graph(settings) {
+    const bias = settings.flag('attention_bias', false);
+    const attention = { ...readAttention(settings), bias: { qkv: bias, o: bias } };
+    const mlp = { ...readMlp(settings), bias: settings.flag('mlp_bias', false) };
+    const norm = readNorm(settings);
+    const { hidden } = mlp;
+    return assemble(settings, {
+      hidden,
+      norm,
+      ropes: { rope: readRope(settings, attention) },
+      layer: g =>
+        layer(
+          g,
+          x => attend(g, x, attention),
+          x => gatedMlp(g, x, mlp),
+          { hidden, norm },
+        ),
+    });
+  },
+};

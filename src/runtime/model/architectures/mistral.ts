@@ -1,4 +1,7 @@
 import type { Architecture } from '../architecture.js';
+import { assemble } from '../assemble.js';
+import { attend, gatedMlp, layer, readAttention, readMlp, readNorm } from '../blocks.js';
+import { readRope } from '../rope-settings.js';
 import { activation, decoder, linear, module, weighted } from '../tree.js';
 
 /** Mistral 7B and its successors without experts: Llama without any biases. */
@@ -16,4 +19,23 @@ export const mistral: Architecture = {
       input_layernorm: weighted('MistralRMSNorm'),
       post_attention_layernorm: weighted('MistralRMSNorm'),
     })),
+  graph(settings) {
+    const window = settings.window(settings.countOrNull('sliding_window', 4096));
+    const attention = { ...readAttention(settings, { kvHeads: 8 }), window };
+    const mlp = readMlp(settings);
+    const norm = readNorm(settings);
+    const { hidden } = mlp;
+    return assemble(settings, {
+      hidden,
+      norm,
+      ropes: { rope: readRope(settings, attention) },
+      layer: g =>
+        layer(
+          g,
+          x => attend(g, x, attention),
+          x => gatedMlp(g, x, mlp),
+          { hidden, norm },
+        ),
+    });
+  },
 };

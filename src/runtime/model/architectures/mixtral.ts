@@ -1,4 +1,7 @@
 import type { Architecture } from '../architecture.js';
+import { assemble } from '../assemble.js';
+import { attend, layer, mixture, readAttention, readNorm } from '../blocks.js';
+import { readRope } from '../rope-settings.js';
 import { activation, decoder, experts, linear, module, weighted } from '../tree.js';
 
 /**
@@ -18,4 +21,32 @@ export const mixtral: Architecture = {
       input_layernorm: weighted('MixtralRMSNorm'),
       post_attention_layernorm: weighted('MixtralRMSNorm'),
     })),
+  graph(settings) {
+    const window = settings.window(settings.countOrNull('sliding_window', null));
+    const attention = { ...readAttention(settings, { kvHeads: 8 }), window };
+    const norm = readNorm(settings, 1e-5);
+    const { hidden } = attention;
+    const experts = {
+      hidden,
+      intermediate: settings.count('intermediate_size'),
+      act: settings.activation('hidden_act', 'silu'),
+      count: settings.count('num_local_experts', 8),
+      top: settings.count('num_experts_per_tok', 2),
+      normalize: true,
+      at: 'block_sparse_moe',
+      names: { gate: 'w1', up: 'w3', down: 'w2' },
+    };
+    return assemble(settings, {
+      hidden,
+      norm,
+      ropes: { rope: readRope(settings, { ...attention, theta: 1_000_000 }) },
+      layer: g =>
+        layer(
+          g,
+          x => attend(g, x, attention),
+          x => mixture(g, x, experts),
+          { hidden, norm },
+        ),
+    });
+  },
 };

@@ -1,4 +1,9 @@
 import type { Architecture } from '../architecture.js';
+import { assemble } from '../assemble.js';
+import { attend, layer, projectFused, readAttention, readMlp, readNorm, type Mlp } from '../blocks.js';
+import type { Draft } from '../draft.js';
+import type { Value } from '../graph.js';
+import { readRope } from '../rope-settings.js';
 import { activation, decoder, linear, module, weighted } from '../tree.js';
 
 const dropout = module(['Dropout', '_DropoutNd']);
@@ -19,4 +24,36 @@ export const phi3: Architecture = {
       resid_attn_dropout: dropout,
       resid_mlp_dropout: dropout,
     })),
+  graph(settings) {
+    const window = settings.window(settings.countOrNull('sliding_window', null));
+    const attention = { ...readAttention(settings), window };
+    const mlp = readMlp(settings);
+    const norm = readNorm(settings, 1e-5);
+    const { hidden } = mlp;
+    const rope = { ...attention, partial: true, original: 4096, renamed: { su: 'longrope', yarn: 'longrope' } };
+    return assemble(settings, {
+      hidden,
+      norm,
+      ropes: { rope: readRope(settings, rope) },
+      layer: g =>
+        layer(
+          g,
+          x => attend(g, x, attention, projectFused),
+          x => fusedMlp(g, x, mlp),
+          { hidden, norm },
+        ),
+    });
+  },
 };
+
+/** A gated MLP whose gate and up are the halves of one Linear. */
+function fusedMlp(g: Draft, x: Value, { hidden, intermediate, act }: Mlp): Value {
+  const both = g.linear(x, 'mlp.gate_up_proj', [2 * intermediate, hidden]);
+  const half = (out: Value, from: number, to: number) =>
+    g.op({ op: 'columns', in: { x: both }, out, with: { from, to } });
+  const gate = half('mlp.gate', 0, intermediate);
+  const up = half('mlp.up', intermediate, 2 * intermediate);
+  const gated = g.op({ op: 'gated', in: { gate, up }, out: 'mlp.gated', with: { act } });
+  g.alias('mlp', 'mlp.down_proj');
+  return g.linear(gated, 'mlp.down_proj', [hidden, intermediate]);
+}

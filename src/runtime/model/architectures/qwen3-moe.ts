@@ -1,4 +1,7 @@
 import type { Architecture } from '../architecture.js';
+import { assemble } from '../assemble.js';
+import { attend, gatedMlp, layer, mixture, readAttention, readMlp, readNorm } from '../blocks.js';
+import { readRope } from '../rope-settings.js';
 import { activation, decoder, experts, linear, module, weighted } from '../tree.js';
 import { qwen3Attention } from './qwen3.js';
 
@@ -8,9 +11,7 @@ export const qwen3Moe: Architecture = {
   experts: 128,
   tree({ layers, experts: count, text }) {
     const act = activation(text['hidden_act'], 'silu');
-    const step = typeof text['decoder_sparse_step'] === 'number' ? text['decoder_sparse_step'] : 1;
-    const dense = Array.isArray(text['mlp_only_layers']) ? text['mlp_only_layers'] : [];
-    const sparse = (layer: number) => !dense.includes(layer) && count > 0 && (layer + 1) % step === 0;
+    const sparse = sparseLayers(text['mlp_only_layers'], text['decoder_sparse_step'], count);
     return decoder('Qwen3Moe', layers, layer => ({
       self_attn: qwen3Attention('Qwen3Moe', text['attention_bias'] === true),
       mlp: sparse(layer)
@@ -23,4 +24,41 @@ export const qwen3Moe: Architecture = {
       post_attention_layernorm: weighted('Qwen3MoeRMSNorm'),
     }));
   },
+  graph(settings) {
+    const bias = settings.flag('attention_bias', false);
+    const norm = readNorm(settings);
+    const sliding = settings.flag('use_sliding_window', false);
+    const given = settings.countOrNull('sliding_window', 4096);
+    const window = settings.window(sliding ? given : null);
+    const attention = { ...readAttention(settings, { kvHeads: 4 }), norm, window, bias: { qkv: bias, o: bias } };
+    const mlp = readMlp(settings);
+    const { hidden, act } = mlp;
+    const count = settings.raw('num_experts') === 0 ? 0 : settings.count('num_experts', 128);
+    const moe = {
+      ...{ hidden, act, count, at: 'mlp', names: { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' } },
+      intermediate: settings.count('moe_intermediate_size', 768),
+      top: settings.count('num_experts_per_tok', 8),
+      normalize: settings.flag('norm_topk_prob', false),
+    };
+    const sparse = sparseLayers(settings.raw('mlp_only_layers'), settings.count('decoder_sparse_step', 1), count);
+    return assemble(settings, {
+      hidden,
+      norm,
+      ropes: { rope: readRope(settings, attention) },
+      layer: (g, i) =>
+        layer(
+          g,
+          x => attend(g, x, attention),
+          x => (sparse(i) ? mixture(g, x, moe) : gatedMlp(g, x, mlp)),
+          { hidden, norm },
+        ),
+    });
+  },
 };
+
+/** Which layers hold experts. */
+function sparseLayers(mlpOnly: unknown, sparseStep: unknown, experts: number): (layer: number) => boolean {
+  const dense: readonly unknown[] = Array.isArray(mlpOnly) ? mlpOnly : [];
+  const step = typeof sparseStep === 'number' ? sparseStep : 1;
+  return layer => !dense.includes(layer) && experts > 0 && (layer + 1) % step === 0;
+}

@@ -1,5 +1,9 @@
 import type { Architecture } from '../architecture.js';
+import { assemble } from '../assemble.js';
+import { attend, gatedMlp, layer, readAttention, readMlp, readNorm } from '../blocks.js';
+import { readRope } from '../rope-settings.js';
 import { activation, decoder, linear, module, weighted, type Node } from '../tree.js';
+import { qwenWindows } from './qwen2.js';
 
 /** Attention of the Qwen3 families: q and k are normalised per head. */
 export function qwen3Attention(family: string, bias: boolean): Node {
@@ -28,4 +32,25 @@ export const qwen3: Architecture = {
       input_layernorm: weighted('Qwen3RMSNorm'),
       post_attention_layernorm: weighted('Qwen3RMSNorm'),
     })),
+  graph(settings) {
+    const bias = settings.flag('attention_bias', false);
+    const norm = readNorm(settings);
+    const heads = readAttention(settings, { kvHeads: 32, headDim: 128 });
+    const attention = { ...heads, norm, bias: { qkv: bias, o: bias } };
+    const windows = qwenWindows(settings);
+    const mlp = readMlp(settings);
+    const { hidden } = mlp;
+    return assemble(settings, {
+      hidden,
+      norm,
+      ropes: { rope: readRope(settings, attention) },
+      layer: (g, i) =>
+        layer(
+          g,
+          x => attend(g, x, { ...attention, window: windows[i]! }),
+          x => gatedMlp(g, x, mlp),
+          { hidden, norm },
+        ),
+    });
+  },
 };

@@ -1,0 +1,49 @@
+import type { Architecture } from '../architecture.js';
+import { assemble } from '../assemble.js';
+import { attend, gatedMlp, layer, readAttention, readMlp, readNorm } from '../blocks.js';
+import { readRope } from '../rope-settings.js';
+import type { Settings } from '../settings.js';
+import { llamaTree } from './llama.js';
+
+/** SmolLM3: Llama in which every fourth layer has no rope. */
+export const smollm3: Architecture = {
+  tied: true,
+  tree: dimensions => llamaTree('SmolLM3', dimensions),
+  graph(settings) {
+    const bias = settings.flag('attention_bias', false);
+    const attention = { ...readAttention(settings, { kvHeads: 4 }), bias: { qkv: bias, o: bias } };
+    const mlp = { ...readMlp(settings), bias: settings.flag('mlp_bias', false) };
+    const norm = readNorm(settings);
+    const rotated = rotatedLayers(settings);
+    const sliding = settings.flag('use_sliding_window', false);
+    const given = settings.countOrNull('sliding_window', null);
+    const window = sliding ? given : null;
+    const windows = settings.windows(window, i =>
+      window !== null && !rotated[i] ? 'sliding_attention' : 'full_attention',
+    );
+    const { hidden } = mlp;
+    return assemble(settings, {
+      hidden,
+      norm,
+      ropes: { rope: readRope(settings, { ...attention, theta: 2_000_000 }) },
+      layer: (g, i) =>
+        layer(
+          g,
+          x => attend(g, x, { ...attention, rope: rotated[i] ? 'rope' : null, window: windows[i]! }),
+          x => gatedMlp(g, x, mlp),
+          { hidden, norm },
+        ),
+    });
+  },
+};
+
+/** `no_rope_layers`, where 1 means that the layer has rope; else every layer but each `no_rope_layer_interval`-th. */
+function rotatedLayers(settings: Settings): boolean[] {
+  const interval = settings.count('no_rope_layer_interval', 4);
+  const given = settings.raw('no_rope_layers');
+  if (given == null) return Array.from({ length: settings.layers }, (_, i) => (i + 1) % interval !== 0);
+  if (!Array.isArray(given) || given.length < settings.layers || !given.every(item => item === 0 || item === 1)) {
+    throw settings.wrong('no_rope_layers', given, `0 or 1 for each of ${settings.layers} layers`);
+  }
+  return given.map(item => item === 1);
+}

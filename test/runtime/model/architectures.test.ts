@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { createReferenceEngine } from '../../../src/runtime/engine/reference/engine.js';
+import { decoderOf } from '../../../src/runtime/model/decoder.js';
+import { loadModel } from '../../../src/runtime/model/load.js';
+import { referenceCases } from '../../support/reference-models.js';
+import { runDecoder } from '../../support/run-decoder.js';
+import { tempFolder } from '../../support/temp.js';
+
+const cases = referenceCases();
+const engine = createReferenceEngine();
+
+const largest = (values: ArrayLike<number>) => Array.from(values).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+
+function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  assert.equal(a.length, b.length);
+  return largest(Array.from(a, (x, i) => x - b[i]!));
+}
+
+describe('graphs of the architectures, run by their definitions', () => {
+  it('golden models are there', function () {
+    if (cases.length === 0) this.skip();
+    assert.ok(new Set(cases.map(({ architecture }) => architecture)).size > 1);
+  });
+
+  for (const { name, prompts, logits, logits64, hidden64, perturbation, write } of cases) {
+    it(`golden ${name}: hidden states and logits are those of transformers`, async () => {
+      const folder = join(tempFolder(), name);
+      await write(folder);
+      const model = await loadModel(folder);
+      try {
+        const decoder = decoderOf(model);
+        for (const [p, ids] of prompts.entries()) {
+          const exact = await runDecoder({ model, decoder, engine, precision: 'float64' }, ids);
+          if (p === 0) {
+            const size = ids.length * decoder.hidden;
+            // the reference keeps the last hidden states after the final norm
+            exact.hidden.slice(0, -1).forEach((states, i) => {
+              const expected = hidden64.subarray(i * size, (i + 1) * size);
+              assert.ok(difference(states, expected) <= 1e-9 * largest(expected), `hidden states ${i}`);
+            });
+          }
+          const error = difference(exact.logits, logits64[p]!) / largest(logits64[p]!);
+          assert.ok(error <= 1e-9, `prompt ${p}: float64 logits differ by a relative ${error}`);
+
+          const single = await runDecoder({ model, decoder, engine, precision: 'float32' }, ids);
+          const off = difference(single.logits, logits[p]!);
+          assert.ok(off <= Math.max(2e-4, 10 * perturbation), `prompt ${p}: float32 logits differ by ${off}`);
+        }
+      } finally {
+        await model.source.close();
+      }
+    });
+  }
+});

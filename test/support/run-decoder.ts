@@ -1,0 +1,89 @@
+import type { Engine, Tensor } from '../../src/runtime/engine/engine.js';
+import { widen } from '../../src/numerics/dtypes.js';
+import type { Decoder, Graph, Op, Value } from '../../src/runtime/model/graph.js';
+import type { Model } from '../../src/runtime/model/model.js';
+import { ropeTable } from '../../src/runtime/model/rope.js';
+import { stages, type Slice } from '../../src/runtime/model/slice.js';
+
+type Numbers = Float32Array | Float64Array;
+type Values = Record<Value, Tensor>;
+
+export interface RunDecoder {
+  readonly model: Model;
+  readonly decoder: Decoder;
+  readonly engine: Engine;
+  /** Of the rope tables. */
+  readonly precision: 'float32' | 'float64';
+}
+
+/**
+ * One sequence from position 0 through a whole model that fits in memory, every expert for every token.
+ * @returns logits [S, vocabulary], and the value of each part before the head, [S, hidden] each
+ */
+export async function runDecoder(
+  { model, decoder, engine, precision }: RunDecoder,
+  ids: readonly number[],
+): Promise<{ logits: Numbers; hidden: Numbers[] }> {
+  const length = ids.length;
+  const positions = Int32Array.from(ids, (_, i) => i);
+  const run: Values = {
+    positions: engine.tensor(positions, [length]),
+    ids: engine.tensor(Int32Array.from(ids), [length]),
+  };
+  for (const [name, rope] of Object.entries(decoder.ropes)) {
+    const { cos, sin } = ropeTable(rope, positions, precision);
+    run[`${name}.cos`] = engine.tensor(cos, [length, rope.dim / 2]);
+    run[`${name}.sin`] = engine.tensor(sin, [length, rope.dim / 2]);
+  }
+
+  const hidden: Numbers[] = [];
+  let x = await runPart(decoder.embedding, run, { model, engine });
+  for (const layer of decoder.layers) {
+    hidden.push(await x.read());
+    x = await runPart(layer, { ...run, hidden: x }, { model, engine });
+  }
+  hidden.push(await x.read());
+  const logits = await runPart(decoder.head, { ...run, hidden: x }, { model, engine });
+  return { logits: await logits.read(), hidden };
+}
+
+type Context = Pick<RunDecoder, 'model' | 'engine'>;
+
+/** The value `output` of a graph. */
+async function runPart(graph: Graph, given: Values, context: Context): Promise<Tensor> {
+  const values = { ...given };
+  for (const name of graph.weights) values[name] = await load(`${graph.prefix}${name}`, context);
+  for (const stage of stages(graph, ['output'])) {
+    if ('slice' in stage) Object.assign(values, await context.engine.compile(stage.slice).run(values));
+    else values[stage.mixture.out] = await mix(stage.mixture, stage.expert, graph.prefix, values, context);
+  }
+  return values['output']!;
+}
+
+async function mix(
+  op: Op<'experts'>,
+  expert: Slice,
+  prefix: string,
+  values: Values,
+  context: Context,
+): Promise<Tensor> {
+  const [x, routes] = [values[op.in.x]!, await values[op.in.routes]!.read()];
+  const [tokens, width] = x.shape as [number, number];
+  const { count } = op.with;
+  const sum = new Float64Array(tokens * width);
+  const program = context.engine.compile(expert);
+  for (let e = 0; e < count; e++) {
+    const inputs: Values = { x };
+    for (const name of expert.inputs) {
+      if (name !== 'x') inputs[name] = await load(`${prefix}${op.with.prefix}.${e}.${name}`, context);
+    }
+    const { output } = await program.run(inputs);
+    (await output!.read()).forEach((y, i) => (sum[i]! += routes[Math.floor(i / width) * count + e]! * y));
+  }
+  return context.engine.tensor(sum, [tokens, width]);
+}
+
+async function load(name: string, { model, engine }: Context): Promise<Tensor> {
+  const { dtype, shape } = model.source.tensors.get(name)!;
+  return engine.tensor(widen(await model.source.read(name), dtype), shape);
+}
