@@ -1,7 +1,7 @@
 import { DTYPE_BYTES, type ModelDType } from './dtypes.js';
 import { emptyError, type ErrorSums } from './error.js';
 import { emptyRange, type Codes, type Grid, type QParams, type Range } from './grid.js';
-import { Blank, type Kernels } from './kernels.js';
+import { Blank, blankCodes, type Kernels } from './kernels.js';
 import type { Quantizer } from './qparams.js';
 
 /** Whole rows of a weight as they are stored, and the part of the grid that they touch. */
@@ -92,10 +92,6 @@ export function encodeRows(
   for (const sum of ['squaredError', 'squares', 'maxError'] as const) error[sum].set(at.error[sum]);
   usage.set(at.usage);
   return { codes: known ?? at.codes, error, usage };
-}
-
-function blankCodes({ type }: Quantizer, length: number): Blank<Int8Array> | Blank<Uint8Array> {
-  return type === 'int' ? new Blank(Int8Array, length) : new Blank(Uint8Array, length);
 }
 
 function rowsIn(bytes: Uint8Array, dtype: ModelDType, columns: number): number {
