@@ -1,38 +1,35 @@
-// Measures what a run costs, on models that are made here and removed again, as ratios to a copy of the same files in the same minutes:
+// What a run costs, on models that are made here and removed again: times as ratios to a copy of the same files in the same minutes.
 //
-//   npm run bench -- [--quick] [--json] [--rounds 3] [--model-gb 2.5] [--folder DIR] [--only start,speed,memory,kernels]
-//
-// --quick takes small models and one round. DIR, by default the system's temporary folder, is on the disk that is measured; 8 GB of it are
-// needed for a while.
-import { rmSync } from 'node:fs';
+//   npm run bench -- [w4a16] [fp8_dynamic] [nvfp4a16] [memory] [validate] [kernels]     these, or all
+//     --folder DIR     on the disk that is measured; 8 GB of it are needed for a while. Default: the system's temporary folder
+//     --rounds N       default 3
+//     --peer PYTHON    also llm-compressor's model_free_ptq, run by this interpreter
+//     --quick          small models, one round
+//     --write FILE     puts the tables between the lines <!-- bench --> and <!-- /bench --> of a Markdown file, too
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { benchKernels } from './bench/kernels.js';
-import { bytesOf, LLAMA_1B, withLayers, type LlamaShape } from './bench/model.js';
+import { LLAMA_1B, withLayers } from './bench/model.js';
 import { printResults, type Results } from './bench/print.js';
-import { benchMemory, benchSpeed, benchValidate, type Bench } from './bench/runs.js';
+import { benchMemory, benchPeer, benchSpeed, benchValidate, SCHEMES, type Bench } from './bench/runs.js';
 
-const { values: options } = parseArgs({
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
-    quick: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    rounds: { type: 'string' },
-    'model-gb': { type: 'string' },
     folder: { type: 'string', default: tmpdir() },
-    only: { type: 'string', default: 'start,speed,memory,kernels' },
+    rounds: { type: 'string' },
+    peer: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    write: { type: 'string' },
   },
 });
 const { quick } = options;
-
-/** The 1B model, or as many layers of it as the size asks for. */
-function shapeOf(gigabytes: string | undefined): LlamaShape {
-  if (gigabytes === undefined) return quick ? withLayers(2) : LLAMA_1B;
-  const rest = bytesOf({ ...LLAMA_1B, layers: 0 });
-  const layer = bytesOf({ ...LLAMA_1B, layers: 1 }) - rest;
-  return { ...LLAMA_1B, layers: Math.max(1, Math.round((Number(gigabytes) * 1e9 - rest) / layer)) };
-}
+const all = [...SCHEMES.map(scheme => scheme.toLowerCase()), 'memory', 'validate', 'kernels'];
+const wanted = new Set(positionals.length > 0 ? positionals : all);
+for (const name of wanted) if (!all.includes(name)) throw new Error(`no bench "${name}"; one of ${all.join(', ')}`);
 
 const scratch = await mkdtemp(join(options.folder, 'tensorpress-bench-'));
 process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
@@ -43,12 +40,27 @@ const bench: Bench = {
   rounds: Number(options.rounds ?? (quick ? 1 : 3)),
   say: line => process.stderr.write(`${line}\n`),
 };
-const wanted = new Set(options.only.split(','));
 const results: Results = {
   machine: { cpu: cpus()[0]?.model.trim() ?? 'unknown', cores: availableParallelism(), node: process.version },
 };
-if (wanted.has('start')) results.validateSeconds = await benchValidate(bench, quick ? 5 : 15);
-if (wanted.has('speed')) results.speed = await benchSpeed(bench, shapeOf(options['model-gb']));
+const schemes = SCHEMES.filter(scheme => wanted.has(scheme.toLowerCase()));
+const shape = quick ? withLayers(2) : LLAMA_1B;
+if (schemes.length > 0) {
+  results.speed = await benchSpeed(bench, shape, schemes);
+  if (options.peer !== undefined) results.peer = await benchPeer(bench, shape, schemes, options.peer);
+}
 if (wanted.has('memory')) results.memory = await benchMemory(bench, quick ? [2, 8] : [8, 32]);
+if (wanted.has('validate')) results.validate = await benchValidate(bench, quick ? 5 : 15);
 if (wanted.has('kernels')) results.kernels = await benchKernels();
-process.stdout.write(options.json ? `${JSON.stringify(results, null, 2)}\n` : printResults(results));
+
+const tables = printResults(results);
+process.stdout.write(tables);
+if (options.write !== undefined) {
+  const page = readFileSync(options.write, 'utf8');
+  const between = /(?<=<!-- bench -->\n)[^]*(?=<!-- \/bench -->)/;
+  if (!between.test(page)) throw new Error(`${options.write} has no lines <!-- bench --> and <!-- /bench -->`);
+  writeFileSync(
+    options.write,
+    page.replace(between, () => `\n${tables}\n`),
+  );
+}

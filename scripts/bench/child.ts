@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -7,6 +8,7 @@ import { promisify } from 'node:util';
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const USAGE = here('./usage.mjs');
 const COPY = here('./copy.mjs');
+const PEER = here('./peer.py');
 const TENSORPRESS = here('../../bin/tensorpress.js');
 
 /** What a process took, from its start to its end. */
@@ -17,11 +19,11 @@ export interface Used {
   readonly peakBytes: number;
 }
 
-/** Runs Node on a script to its end; `scratch` is a folder for a small file. */
-async function measure(args: readonly string[], scratch: string): Promise<Used> {
+/** Runs a program to its end, which writes what it used as usage.mjs does; `scratch` is a folder for that file. */
+async function measure(program: string, args: readonly string[], scratch: string): Promise<Used> {
   const file = join(scratch, 'usage.json');
   const start = performance.now();
-  await promisify(execFile)(process.execPath, ['--import', USAGE, ...args], {
+  await promisify(execFile)(program, args, {
     env: { ...process.env, TENSORPRESS_USAGE: file },
     maxBuffer: 1 << 26,
   });
@@ -34,10 +36,19 @@ async function measure(args: readonly string[], scratch: string): Promise<Used> 
   };
 }
 
+const node = (args: readonly string[], scratch: string): Promise<Used> =>
+  measure(process.execPath, ['--import', USAGE, ...args], scratch);
+
 /** Reads, hashes, writes and flushes every file of a folder. */
-export const copyFolder = (from: string, to: string, scratch: string): Promise<Used> =>
-  measure([COPY, from, to], scratch);
+export const copyFolder = (from: string, to: string, scratch: string): Promise<Used> => node([COPY, from, to], scratch);
 
 /** The command line, as users start it. */
 export const tensorpress = (args: readonly string[], scratch: string): Promise<Used> =>
-  measure([TENSORPRESS, ...args], scratch);
+  node([TENSORPRESS, ...args], scratch);
+
+/** Node and nothing else. */
+export const bareNode = (scratch: string): Promise<Used> => node(['--eval', '0'], scratch);
+
+/** llm-compressor without data, with a thread per core. */
+export const peer = (python: string, model: string, out: string, scheme: string, scratch: string): Promise<Used> =>
+  measure(python, [PEER, model, out, scheme, String(availableParallelism())], scratch);

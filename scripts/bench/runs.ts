@@ -1,43 +1,11 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatBytes } from '../../src/run/units.js';
-import { copyFolder, tensorpress, type Used } from './child.js';
+import { bareNode, copyFolder, peer, tensorpress, type Used } from './child.js';
 import { bytesOf, withLayers, writeModel, type LlamaShape } from './model.js';
 
-const SCHEMES = ['W4A16', 'FP8_DYNAMIC', 'NVFP4A16'] as const;
-type Scheme = (typeof SCHEMES)[number];
-
-/** Round to nearest by the preset, with its own observer (minmax). */
-async function writeRecipe(scratch: string, scheme: Scheme): Promise<string> {
-  const path = join(scratch, `${scheme}.yaml`);
-  const modifier = `QuantizationModifier: {scheme: ${scheme}, targets: [Linear], ignore: [lm_head]}`;
-  await writeFile(path, `version: 1\nmodifiers:\n  - ${modifier}\n`);
-  return path;
-}
-
-/** Times of one job against those of the copies that ran before it. */
-export interface SpeedRow {
-  readonly scheme: Scheme;
-  /** Medians. */
-  readonly seconds: number;
-  readonly cpuSeconds: number;
-  readonly copySeconds: number;
-  /** Of the rounds. */
-  readonly ratio: readonly [median: number, lowest: number, highest: number];
-}
-
-export interface Speed {
-  readonly layers: number;
-  readonly modelBytes: number;
-  readonly rounds: number;
-  readonly schemes: readonly SpeedRow[];
-}
-
-export interface MemoryRow {
-  readonly layers: number;
-  readonly modelBytes: number;
-  readonly peakBytes: number;
-}
+export const SCHEMES = ['W4A16', 'FP8_DYNAMIC', 'NVFP4A16'] as const;
+export type Scheme = (typeof SCHEMES)[number];
 
 export interface Bench {
   /** A folder for models and results, on the disk that is measured. */
@@ -46,30 +14,62 @@ export interface Bench {
   readonly say: (text: string) => void;
 }
 
-/** Every scheme on a model of that shape, each run right after a copy of the model, so that both see the same machine. */
-export function benchSpeed(bench: Bench, shape: LlamaShape): Promise<Speed> {
-  return withModel(bench, shape, Infinity, async model => {
+/** A run and what it is compared with, one round after the other; in a round, both ran within the same minute. */
+export interface Rounds {
+  readonly scheme: Scheme;
+  readonly run: readonly Used[];
+  readonly other: readonly Used[];
+}
+
+export interface Speed {
+  readonly layers: number;
+  readonly modelBytes: number;
+  readonly schemes: readonly Rounds[];
+}
+
+export interface MemoryRow {
+  readonly layers: number;
+  readonly modelBytes: number;
+  readonly peakBytes: number;
+}
+
+/** Seconds. */
+export interface Start {
+  readonly validate: number;
+  readonly node: number;
+}
+
+/** Every scheme on one file of that shape, each run right after a copy of it. */
+export const benchSpeed = (bench: Bench, shape: LlamaShape, schemes: readonly Scheme[]): Promise<Speed> =>
+  compare(bench, shape, Infinity, schemes, (model, out) => copyFolder(model, out, bench.scratch));
+
+/** The same against llm-compressor, on shards of 500 MB, since it works on as many files at once as it has threads. */
+export const benchPeer = (
+  bench: Bench,
+  shape: LlamaShape,
+  schemes: readonly Scheme[],
+  python: string,
+): Promise<Speed> =>
+  compare(bench, shape, 5e8, schemes, (model, out, scheme) => peer(python, model, out, scheme, bench.scratch));
+
+function compare(
+  bench: Bench,
+  shape: LlamaShape,
+  shardSize: number,
+  schemes: readonly Scheme[],
+  other: (model: string, out: string, scheme: Scheme) => Promise<Used>,
+): Promise<Speed> {
+  return withModel(bench, shape, shardSize, async model => {
     const { rounds, scratch, say } = bench;
-    const runs = new Map(SCHEMES.map(scheme => [scheme, [] as { copy: Used; run: Used }[]]));
+    const all = schemes.map(scheme => ({ scheme, run: [] as Used[], other: [] as Used[] }));
     for (let round = 1; round <= rounds; round++) {
-      for (const scheme of SCHEMES) {
+      for (const { scheme, ...used } of all) {
         say(`round ${round} of ${rounds}: ${scheme}`);
-        const copy = await intoNew(scratch, out => copyFolder(model, out, scratch));
-        runs.get(scheme)!.push({ copy, run: await apply(bench, scheme, model) });
+        used.other.push(await intoNew(scratch, out => other(model, out, scheme)));
+        used.run.push(await apply(bench, scheme, model));
       }
     }
-    const schemes = SCHEMES.map((scheme): SpeedRow => {
-      const all = runs.get(scheme)!;
-      const ratios = all.map(({ copy, run }) => run.seconds / copy.seconds);
-      return {
-        scheme,
-        seconds: median(all.map(({ run }) => run.seconds)),
-        cpuSeconds: median(all.map(({ run }) => run.cpuSeconds)),
-        copySeconds: median(all.map(({ copy }) => copy.seconds)),
-        ratio: [median(ratios), Math.min(...ratios), Math.max(...ratios)],
-      };
-    });
-    return { layers: shape.layers, modelBytes: bytesOf(shape), rounds, schemes };
+    return { layers: shape.layers, modelBytes: bytesOf(shape), schemes: all };
   });
 }
 
@@ -88,12 +88,24 @@ export async function benchMemory(bench: Bench, layers: readonly number[]): Prom
   return rows;
 }
 
-/** From the start of `validate` to its end, as a user waits for it: the median of `times`. */
-export async function benchValidate({ scratch }: Bench, times: number): Promise<number> {
+/** From the start of `validate` to its end, as a user waits for it, and of Node without anything to do: medians of `times`. */
+export async function benchValidate({ scratch }: Bench, times: number): Promise<Start> {
   const recipe = await writeRecipe(scratch, 'W4A16');
-  const seconds: number[] = [];
-  for (let i = 0; i < times; i++) seconds.push((await tensorpress(['validate', recipe, '--quiet'], scratch)).seconds);
-  return median(seconds);
+  const validate: number[] = [];
+  const node: number[] = [];
+  for (let i = 0; i < times; i++) {
+    validate.push((await tensorpress(['validate', recipe, '--quiet'], scratch)).seconds);
+    node.push((await bareNode(scratch)).seconds);
+  }
+  return { validate: median(validate), node: median(node) };
+}
+
+/** Round to nearest by the preset, with its own observer (minmax). */
+async function writeRecipe(scratch: string, scheme: Scheme): Promise<string> {
+  const path = join(scratch, `${scheme}.yaml`);
+  const modifier = `QuantizationModifier: {scheme: ${scheme}, targets: [Linear], ignore: [lm_head]}`;
+  await writeFile(path, `version: 1\nmodifiers:\n  - ${modifier}\n`);
+  return path;
 }
 
 /** A model in a folder of its own, for as long as `use` takes. */
@@ -128,7 +140,7 @@ async function intoNew(scratch: string, run: (out: string) => Promise<Used>): Pr
   }
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
 }

@@ -77,12 +77,20 @@ export function qparams(
 function spans({ min, max }: Range, { symmetric }: Quantizer, dtype: ModelDType): Float32Array {
   const span = new Float32Array(min.length);
   if (symmetric) {
-    for (let i = 0; i < span.length; i++) span[i] = Math.max(-min[i]!, max[i]!, 0);
+    // without their sign, bits compare like numbers; comparing numbers, the processor guesses wrong every other time
+    const [lows, highs, bits] = [bitsIn(min), bitsIn(max), bitsIn(span)];
+    for (let i = 0; i < span.length; i++) {
+      const a = lows[i]! & 0x7fffffff;
+      const less = a - (highs[i]! & 0x7fffffff);
+      bits[i] = a - (less & (less >> 31));
+    }
     return span;
   }
   for (let i = 0; i < span.length; i++) span[i] = Math.max(max[i]!, 0) - Math.min(min[i]!, 0);
   return roundArray(span, dtype);
 }
+
+const bitsIn = ({ buffer, byteOffset, length }: Float32Array) => new Int32Array(buffer, byteOffset, length);
 
 /** T[span / divisor] in place; `soundly` in float16, with the digits that `keepDigits` saves. */
 function divide(
