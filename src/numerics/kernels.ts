@@ -1,6 +1,7 @@
 import { firstNonFinite, widenRow, type ModelDType } from './dtypes.js';
 import { accumulateError, type ErrorSums } from './error.js';
 import { accumulateRange, type Codes, type Grid, type QParams, type Range } from './grid.js';
+import { addErrors, type PowerTables } from './power.js';
 import type { Quantizer } from './qparams.js';
 import { countCodes } from './quantize.js';
 import { decodeRow, encodeRow, scaleRow, spreadBlocks, type ColumnParameters } from './rows.js';
@@ -13,6 +14,11 @@ export class Blank<A extends NumberArray = NumberArray> {
     readonly type: { readonly BYTES_PER_ELEMENT: number; new (length: number): A },
     readonly length: number,
   ) {}
+}
+
+/** Codes that are still to be made, in the array type of the scheme. */
+export function blankCodes({ type }: Quantizer, length: number): Blank<Int8Array> | Blank<Uint8Array> {
+  return type === 'int' ? new Blank(Int8Array, length) : new Blank(Uint8Array, length);
 }
 
 /** Arrays by name, in whatever structure, and what comes along with them. */
@@ -60,6 +66,15 @@ export interface Kernels {
   decodeRow(codes: Codes, at: number, args: Quantizer, by: ColumnParameters, out: Float32Array, outAt: number): void;
   /** Enters `row`. */
   accumulateError(w: Float32Array, wHat: Float32Array, row: number, columns: number, into: ErrorSums): void;
+  /** errors[first + b] += sum |wHat - x|^n over the columns of block b */
+  addErrors(
+    x: Float32Array,
+    wHat: Float32Array,
+    blockColumns: number,
+    power: PowerTables,
+    errors: Float64Array,
+    first: number,
+  ): void;
   /** Adds how often each code occurs, by its low byte, to usage[256]. */
   countCodes(codes: Codes, usage: Uint32Array): void;
 }
@@ -75,5 +90,6 @@ export const TYPESCRIPT_KERNELS: Kernels = {
   encodeRow,
   decodeRow,
   accumulateError,
+  addErrors,
   countCodes,
 };

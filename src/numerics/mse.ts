@@ -1,9 +1,9 @@
 import { roundTo, type ModelDType } from './dtypes.js';
-import type { Codes, Grid, Range } from './grid.js';
+import type { Grid, Range } from './grid.js';
+import { Blank, blankCodes, type Kernels, type Placed } from './kernels.js';
 import { Power } from './power.js';
 import { qparams, type Quantizer } from './qparams.js';
-import { makeCodes } from './quantize.js';
-import { decodeRow, encodeRow, makeColumnParameters, scaleRow, spreadBlocks, type ColumnParameters } from './rows.js';
+import { createKernels } from './wasm.js';
 
 export interface SearchOptions {
   /** How far a range may shrink: the last p is just above 1 - maxshrink. */
@@ -42,25 +42,30 @@ export type SearchArgs = Quantizer & { readonly strategy: string };
  * it; errors are kept for the block row in work only.
  */
 export class MseSearch {
+  readonly #kernels: Kernels;
   readonly #grid: Grid;
   readonly #range: Range;
   readonly #args: Quantizer;
   readonly #dtype: ModelDType;
   readonly #patience: number;
-  readonly #power: Power;
   readonly #shrinks: number[];
   readonly #improved: Improvements;
-  readonly #values: Float32Array;
-  readonly #codes: Codes;
-  readonly #wHat: Float32Array;
-  /** [p, gridColumns], of the block row in work. */
-  readonly #errors: Float64Array;
-  /** For each p, of the block row in work. */
-  readonly #parameters: ColumnParameters[];
+  readonly #at: Placed<ReturnType<typeof workplace>>;
   #nextRow = 0;
 
-  /** @param range minimum and maximum of each block, complete */
-  constructor(grid: Grid, range: Range, args: SearchArgs, dtype: ModelDType, options: Partial<SearchOptions> = {}) {
+  /**
+   * @param range minimum and maximum of each block, complete
+   * @param kernels its own until the search is over; default: new ones
+   */
+  constructor(
+    grid: Grid,
+    range: Range,
+    args: SearchArgs,
+    dtype: ModelDType,
+    options: Partial<SearchOptions> = {},
+    kernels: Kernels = createKernels(),
+  ) {
+    this.#kernels = kernels;
     this.#grid = grid;
     this.#args = args.strategy === 'tensor_group' ? { ...args, scale_dtype: null } : args;
     this.#dtype = dtype;
@@ -68,14 +73,9 @@ export class MseSearch {
     this.#range = scaled(range, () => expand, dtype);
     const steps = Math.max(1, Math.floor(maxshrink * perUnit));
     this.#shrinks = Array.from({ length: steps }, (_, i) => 1 - i / perUnit);
-    this.#power = new Power(norm);
     this.#patience = patience;
     this.#improved = new Improvements(grid.gridRows * grid.gridColumns, steps);
-    this.#parameters = this.#shrinks.map(() => makeColumnParameters(grid.columns, args));
-    this.#values = new Float32Array(grid.columns);
-    this.#codes = makeCodes(args, grid.columns);
-    this.#wHat = new Float32Array(grid.columns);
-    this.#errors = new Float64Array(steps * grid.gridColumns);
+    this.#at = kernels.place(workplace(grid, args, steps, norm));
   }
 
   /** Enters the next whole rows, from row 0 on in order; chunks may end between any two rows. */
@@ -84,7 +84,7 @@ export class MseSearch {
     for (let at = 0; at < x.length; at += columns) {
       const row = this.#nextRow++;
       if (row % blockRows === 0) this.#open(row / blockRows);
-      this.#tryRow(x, at);
+      this.#tryRow(x.subarray(at, at + columns));
       if (this.#nextRow % blockRows === 0 || this.#nextRow === rows) this.#close(Math.floor(row / blockRows));
     }
   }
@@ -100,23 +100,28 @@ export class MseSearch {
     const [from, to] = [blockRow * gridColumns, (blockRow + 1) * gridColumns];
     const observed = { min: this.#range.min.subarray(from, to), max: this.#range.max.subarray(from, to) };
     this.#shrinks.forEach((p, i) => {
-      const q = qparams(
+      const { scale, zeroPoint } = qparams(
         scaled(observed, () => p, this.#dtype),
         this.#args,
         this.#dtype,
       );
-      spreadBlocks(q, 0, this.#grid.blockColumns, this.#parameters[i]!);
+      this.#at.q.scale.set(scale, i * gridColumns);
+      if (zeroPoint !== null) this.#at.q.zeroPoint!.set(zeroPoint, i * gridColumns);
     });
-    this.#errors.fill(0);
+    this.#at.errors.fill(0);
   }
 
-  #tryRow(x: Float32Array, at: number): void {
-    for (let i = 0; i < this.#parameters.length; i++) {
-      const parameters = this.#parameters[i]!;
-      scaleRow(x, at, parameters, this.#dtype, this.#values);
-      encodeRow(this.#values, this.#args, this.#codes, 0);
-      decodeRow(this.#codes, 0, this.#args, parameters, this.#wHat, 0);
-      addErrors(x, at, this.#wHat, this.#grid.blockColumns, this.#power, this.#errors, i * this.#grid.gridColumns);
+  #tryRow(row: Float32Array): void {
+    const { x, q, parameters, values, codes, power, errors } = this.#at;
+    const { gridColumns, blockColumns } = this.#grid;
+    const kernels = this.#kernels;
+    x.set(row);
+    for (let i = 0; i < this.#shrinks.length; i++) {
+      kernels.spreadBlocks(q, i * gridColumns, blockColumns, parameters);
+      kernels.scaleRow(x, 0, parameters, this.#dtype, values);
+      kernels.encodeRow(values, this.#args, codes, 0);
+      kernels.decodeRow(codes, 0, this.#args, parameters, values, 0);
+      kernels.addErrors(x, values, blockColumns, power, errors, i * gridColumns);
     }
   }
 
@@ -125,7 +130,7 @@ export class MseSearch {
     for (let b = 0; b < gridColumns; b++) {
       let best = Infinity;
       for (let i = 0; i < this.#shrinks.length; i++) {
-        const error = this.#errors[i * gridColumns + b]!;
+        const error = this.#at.errors[i * gridColumns + b]!;
         if (error < best) {
           best = error;
           this.#improved.add(blockRow * gridColumns + b, i);
@@ -142,22 +147,23 @@ function scaled({ min, max }: Range, factorOf: (block: number) => number, dtype:
   return { min: min.map(times), max: max.map(times) };
 }
 
-/** errors[first + block] += sum |wHat - x|^norm over the block's columns in one row. */
-function addErrors(
-  x: Float32Array,
-  at: number,
-  wHat: Float32Array,
-  blockColumns: number,
-  power: Power,
-  errors: Float64Array,
-  first: number,
-): void {
-  for (let from = 0, b = first; from < wHat.length; from += blockColumns, b++) {
-    const end = Math.min(from + blockColumns, wHat.length);
-    let sum = 0;
-    for (let c = from; c < end; c++) sum += power.of(Math.abs(wHat[c]! - x[at + c]!));
-    errors[b] = errors[b]! + sum;
-  }
+/** What a search works on: a row, and for each p the parameters and errors of the block row in work, [p, gridColumns]. */
+function workplace({ columns, gridColumns }: Grid, args: Quantizer, steps: number, norm: number) {
+  const perColumn = new Blank(Float32Array, columns);
+  const blocks = steps * gridColumns;
+  return {
+    x: perColumn,
+    values: perColumn,
+    codes: blankCodes(args, columns),
+    parameters: { scale: perColumn, zero: args.symmetric ? null : perColumn },
+    q: {
+      scale: new Blank(Float32Array, blocks),
+      zeroPoint: args.symmetric ? null : new Blank(Int8Array, blocks),
+      globalScale: null,
+    },
+    errors: new Blank(Float64Array, blocks),
+    power: { ...new Power(norm).tables },
+  };
 }
 
 /** For each block, which steps of the search improved it: one bit per step. */

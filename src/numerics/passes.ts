@@ -1,7 +1,7 @@
 import { DTYPE_BYTES, type ModelDType } from './dtypes.js';
 import { emptyError, type ErrorSums } from './error.js';
-import { emptyRange, type Codes, type Grid, type QParams, type Range } from './grid.js';
-import { Blank, type Kernels } from './kernels.js';
+import type { Codes, Grid, QParams, Range } from './grid.js';
+import { Blank, blankCodes, type Kernels } from './kernels.js';
 import type { Quantizer } from './qparams.js';
 
 /** Whole rows of a weight as they are stored, and the part of the grid that they touch. */
@@ -14,7 +14,7 @@ export interface Rows {
 }
 
 export interface RangeOfRows {
-  /** Of every block that the rows touch. */
+  /** Of every block that the rows touch; it lies in the kernels' memory: gone with the next pass. */
   readonly range: Range;
   /** Index of the first element that is NaN or infinite, -1 when there is none. */
   readonly nonFinite: number;
@@ -24,17 +24,21 @@ export interface RangeOfRows {
 export function rangeOfRows(kernels: Kernels, { bytes, dtype, fromRow, grid }: Rows): RangeOfRows {
   const { columns } = grid;
   const rows = rowsIn(bytes, dtype, columns);
-  const range = emptyRange(grid);
-  const at = kernels.place({ stored: bytes, x: new Blank(Float32Array, columns), range: { ...range } });
+  const perBlock = new Blank(Float32Array, grid.gridRows * grid.gridColumns);
+  const at = kernels.place({
+    stored: bytes,
+    x: new Blank(Float32Array, columns),
+    range: { min: perBlock, max: perBlock },
+  });
+  at.range.min.fill(Infinity);
+  at.range.max.fill(-Infinity);
   for (let row = 0; row < rows; row++) {
     kernels.widenRow(at.stored, row * columns, dtype, at.x);
     const nonFinite = kernels.firstNonFinite(at.x);
-    if (nonFinite >= 0) return { range, nonFinite: row * columns + nonFinite };
+    if (nonFinite >= 0) return { range: at.range, nonFinite: row * columns + nonFinite };
     kernels.accumulateRange(at.x, fromRow + row, grid, at.range);
   }
-  range.min.set(at.range.min);
-  range.max.set(at.range.max);
-  return { range, nonFinite: -1 };
+  return { range: at.range, nonFinite: -1 };
 }
 
 export interface EncodedRows {
@@ -92,10 +96,6 @@ export function encodeRows(
   for (const sum of ['squaredError', 'squares', 'maxError'] as const) error[sum].set(at.error[sum]);
   usage.set(at.usage);
   return { codes: known ?? at.codes, error, usage };
-}
-
-function blankCodes({ type }: Quantizer, length: number): Blank<Int8Array> | Blank<Uint8Array> {
-  return type === 'int' ? new Blank(Int8Array, length) : new Blank(Uint8Array, length);
 }
 
 function rowsIn(bytes: Uint8Array, dtype: ModelDType, columns: number): number {

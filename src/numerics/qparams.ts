@@ -1,4 +1,4 @@
-import { machineEpsilon, roundTo, smallestNormal, type ModelDType } from './dtypes.js';
+import { machineEpsilon, roundArray, roundTo, smallestNormal, type ModelDType } from './dtypes.js';
 import {
   bitsOf,
   decodeE8M0,
@@ -49,34 +49,79 @@ export function qparams(
   globalScale: number | null = null,
   { float16 = 'sound' }: { float16?: 'sound' | 'reference' } = {},
 ): QParams {
-  const T = roundTo(dtype);
   const { lowest, highest } = codeRange(args);
   const levels = args.type === 'int' ? highest - lowest : 2 * highest;
   const divisor = args.symmetric ? levels / 2 : levels;
-  const epsilon = machineEpsilon(globalScale === null ? dtype : 'F32');
   const rescue = dtype === 'F16' && args.type === 'float' && float16 === 'sound';
+  const zeroPoint = args.symmetric ? null : new Int8Array(range.min.length);
 
-  const blocks = range.min.length;
-  const scale = new Float32Array(blocks);
-  const zeroPoint = args.symmetric ? null : new Int8Array(blocks);
-  for (let i = 0; i < blocks; i++) {
-    const min = Math.min(range.min[i]!, 0);
-    const max = Math.max(range.max[i]!, 0);
-    const span = args.symmetric ? Math.max(-min, max) : T(max - min);
-    if (args.scale_dtype === 'torch.uint8') {
-      scale[i] = mxScale(span, args.num_bits, dtype, rescue) || 1;
-      continue;
-    }
-    let s = T(span / divisor);
-    if (rescue && s < smallestNormal('F16')) s = keepDigits(s, span, divisor, args, globalScale);
-    if (globalScale !== null) s = Math.fround(globalScale * s);
-    if (args.scale_dtype === 'torch.float8_e4m3fn') s = E4M3[encodeE4M3(s)]! || 0.125;
-    if (zeroPoint !== null && (s !== 0 || min !== 0)) {
-      zeroPoint[i] = roundHalfEven(Math.min(Math.max(T(lowest - T(min / s)), lowest), highest));
-    }
-    scale[i] = s || epsilon;
+  // step by step over all blocks: in a row of simple loops a step costs next to nothing
+  const scale = spans(range, args, dtype);
+  if (args.scale_dtype === 'torch.uint8') {
+    for (let i = 0; i < scale.length; i++) scale[i] = mxScale(scale[i]!, args.num_bits, dtype, rescue) || 1;
+    return { scale, zeroPoint, globalScale };
   }
+  const soundly = rescue ? { args, globalScale } : null;
+  divide(scale, divisor, dtype, soundly);
+  if (globalScale !== null) for (let i = 0; i < scale.length; i++) scale[i] = globalScale * scale[i]!;
+  if (args.scale_dtype === 'torch.float8_e4m3fn') {
+    for (let i = 0; i < scale.length; i++) scale[i] = E4M3[encodeE4M3(scale[i]!)]! || 0.125;
+  }
+  if (zeroPoint !== null) placeZeros(zeroPoint, range, scale, args, dtype);
+  const epsilon = machineEpsilon(globalScale === null ? dtype : 'F32');
+  for (let i = 0; i < scale.length; i++) scale[i] = scale[i]! || epsilon;
   return { scale, zeroPoint, globalScale };
+}
+
+/** How far each block reaches: its largest magnitude, or T[max - min] with 0 enclosed. */
+function spans({ min, max }: Range, { symmetric }: Quantizer, dtype: ModelDType): Float32Array {
+  const span = new Float32Array(min.length);
+  if (symmetric) {
+    // without their sign, bits compare like numbers; comparing numbers, the processor guesses wrong every other time
+    const [lows, highs, bits] = [bitsIn(min), bitsIn(max), bitsIn(span)];
+    for (let i = 0; i < span.length; i++) {
+      const a = lows[i]! & 0x7fffffff;
+      const less = a - (highs[i]! & 0x7fffffff);
+      bits[i] = a - (less & (less >> 31));
+    }
+    return span;
+  }
+  for (let i = 0; i < span.length; i++) span[i] = Math.max(max[i]!, 0) - Math.min(min[i]!, 0);
+  return roundArray(span, dtype);
+}
+
+const bitsIn = ({ buffer, byteOffset, length }: Float32Array) => new Int32Array(buffer, byteOffset, length);
+
+/** T[span / divisor] in place; `soundly` in float16, with the digits that `keepDigits` saves. */
+function divide(
+  span: Float32Array,
+  divisor: number,
+  dtype: ModelDType,
+  soundly: { readonly args: Quantizer; readonly globalScale: number | null } | null,
+): void {
+  if (soundly === null) {
+    for (let i = 0; i < span.length; i++) span[i] = span[i]! / divisor;
+    roundArray(span, dtype);
+    return;
+  }
+  const T = roundTo(dtype);
+  for (let i = 0; i < span.length; i++) {
+    const s = T(span[i]! / divisor);
+    const { args, globalScale } = soundly;
+    span[i] = s < smallestNormal(dtype) ? keepDigits(s, span[i]!, divisor, args, globalScale) : s;
+  }
+}
+
+/** z = round(clamp(T[lowest - T[min / s]])) */
+function placeZeros(zeroPoint: Int8Array, range: Range, scale: Float32Array, args: Quantizer, dtype: ModelDType): void {
+  const T = roundTo(dtype);
+  const { lowest, highest } = codeRange(args);
+  for (let i = 0; i < zeroPoint.length; i++) {
+    const min = Math.min(range.min[i]!, 0);
+    const s = scale[i]!;
+    if (s === 0 && min === 0) continue;
+    zeroPoint[i] = roundHalfEven(Math.min(Math.max(T(lowest - T(min / s)), lowest), highest));
+  }
 }
 
 /** Number of blocks whose float16 parameters `qparams` and `globalScale` computed in float32, and so differently from the reference. */

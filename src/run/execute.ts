@@ -8,7 +8,7 @@ import type { PartWork, Plan } from '../recipe/plan.js';
 import { weightGrid } from '../schemes/grids.js';
 import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
-import { cutGrid, cutParameters } from './jobs.js';
+import { cutGrid, cutParameters, shareParameters } from './jobs.js';
 import type { Jobs } from './pool.js';
 import { progressMeter } from './progress.js';
 import { rowPieces, tensorPieces, weightRows, type Buffers } from './weights.js';
@@ -132,6 +132,7 @@ async function executePart(
     const { rows, columns, dtype, tensor } = weight;
     const whole = weightGrid(args, rows, columns);
     const encodings = outputs.map(output => output.encoding(edit.module));
+    const parameters = shareParameters(edit);
     const error = emptyError(rows);
     const usage = new Float64Array(256);
     const sourceHash = createHash('sha256');
@@ -147,7 +148,7 @@ async function executePart(
           dtype,
           fromRow,
           grid,
-          parameters: cutParameters(edit, firstBlock, grid),
+          parameters: cutParameters(parameters, firstBlock, grid),
           spec: encodings[0]!.spec,
           arithmetic: edit.arithmetic,
           codes: edit.codes === 'nearest' ? null : edit.codes.slice(from * columns, to * columns),

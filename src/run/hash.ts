@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { relative, sep } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { diskError, readError } from '../formats/files.js';
+import { diskError, readError, readFully } from '../formats/files.js';
 
 /** A folder and those above it. */
 export async function makeFolder(path: string): Promise<void> {
@@ -21,15 +19,31 @@ export interface FileHash {
   readonly bytes: number;
 }
 
+/** Bytes that are read at a time. */
+const PIECE = 1 << 21;
+
 /**
- * SHA-256 of a file; `path` is written as `as`.
+ * SHA-256 of a file; `path` is written as `as`. While a piece is hashed, the next one is read.
  * @throws TensorpressError TENSOR when it cannot be read
  */
 export async function hashFile(path: string, as: string): Promise<FileHash> {
   const hash = createHash('sha256');
   try {
-    await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
-    return { path: as, sha256: hash.digest('hex'), bytes: (await stat(path)).size };
+    const handle = await open(path, 'r');
+    try {
+      let [here, there] = [new Uint8Array(PIECE), new Uint8Array(PIECE)];
+      let bytes = 0;
+      for (let length = await readFully(handle, here, 0); length > 0;) {
+        bytes += length;
+        const next = readFully(handle, there, bytes);
+        hash.update(here.subarray(0, length));
+        length = await next;
+        [here, there] = [there, here];
+      }
+      return { path: as, sha256: hash.digest('hex'), bytes };
+    } finally {
+      await handle.close();
+    }
   } catch (error) {
     throw readError(error, as);
   }

@@ -1,7 +1,7 @@
 import { weightFormat } from '../formats/weights/table.js';
 import type { WeightSpec } from '../formats/format.js';
 import type { ErrorSums } from '../numerics/error.js';
-import { makeGrid, type Codes, type Grid, type QParams } from '../numerics/grid.js';
+import { makeGrid, type Codes, type Grid, type QParams, type Range } from '../numerics/grid.js';
 import type { Kernels } from '../numerics/kernels.js';
 import { encodeRows, rangeOfRows, type RangeOfRows, type Rows } from '../numerics/passes.js';
 import type { FormatName } from '../schemes/args.js';
@@ -9,6 +9,8 @@ import type { FormatName } from '../schemes/args.js';
 /** Range of every block that the rows touch. */
 export interface RangeJob extends Rows {
   readonly kind: 'range';
+  /** Memory that takes it: shared, so that it needs no way back. */
+  readonly into: Range;
 }
 
 /** Rows to codes, codes to the bytes of a storage format, and what that cost. */
@@ -39,7 +41,14 @@ export type JobResult<J extends Job> = J extends RangeJob ? RangeOfRows : Encode
 /** Carries a job out: a pure function, the same wherever it runs and whichever kernels it is lent. */
 export function runJob<J extends Job>(job: J, kernels: Kernels): JobResult<J>;
 export function runJob(job: Job, kernels: Kernels): RangeOfRows | EncodeResult {
-  return job.kind === 'range' ? rangeOfRows(kernels, job) : encode(job, kernels);
+  return job.kind === 'range' ? findRange(job, kernels) : encode(job, kernels);
+}
+
+function findRange(job: RangeJob, kernels: Kernels): RangeOfRows {
+  const { range, nonFinite } = rangeOfRows(kernels, job);
+  job.into.min.set(range.min);
+  job.into.max.set(range.max);
+  return { range: job.into, nonFinite };
 }
 
 function encode(job: EncodeJob, kernels: Kernels): EncodeResult {
@@ -61,7 +70,19 @@ export function cutGrid(grid: Grid, from: number, to: number): { grid: Grid; fro
   };
 }
 
-/** A copy of the parameters of `grid`'s blocks among those of the whole weight: a view would take the whole along to another thread. */
+/** The same parameters in memory that threads share: views of them are passed on without a copy. */
+export function shareParameters({ scale, zeroPoint, globalScale }: QParams): QParams {
+  const shared = {
+    scale: new Float32Array(new SharedArrayBuffer(scale.byteLength)),
+    zeroPoint: zeroPoint && new Int8Array(new SharedArrayBuffer(zeroPoint.byteLength)),
+    globalScale,
+  };
+  shared.scale.set(scale);
+  if (zeroPoint !== null) shared.zeroPoint!.set(zeroPoint);
+  return shared;
+}
+
+/** The parameters of `grid`'s blocks among those of the whole weight. */
 export function cutParameters(
   { scale, zeroPoint, globalScale }: QParams,
   firstBlock: number,
@@ -69,8 +90,8 @@ export function cutParameters(
 ): QParams {
   const end = firstBlock + gridRows * gridColumns;
   return {
-    scale: scale.slice(firstBlock, end),
-    zeroPoint: zeroPoint?.slice(firstBlock, end) ?? null,
+    scale: scale.subarray(firstBlock, end),
+    zeroPoint: zeroPoint?.subarray(firstBlock, end) ?? null,
     globalScale,
   };
 }

@@ -33,6 +33,8 @@ export function createJobs(threads: number): Jobs {
     maxThreads: threads,
     idleTimeout: Infinity,
     concurrentTasksPerWorker: 1,
+    // they make next to no garbage; a larger nursery would only grow for as long as they run
+    resourceLimits: { maxYoungGenerationSizeMb: 2 },
   });
   return {
     // one more per thread, so that none waits for the next chunk to be read

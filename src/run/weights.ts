@@ -79,13 +79,13 @@ export function weightRows(source: Source, weight: Weight, jobs: Jobs, buffers: 
       const range = emptyRange(whole);
       await flow(rowPieces(weight), Math.min(jobs.parallel, buffers.count), {
         load: (piece, slot) => source.read(tensor, piece, buffers.take(slot)),
-        work(bytes, { from, to }) {
+        work(bytes, { from, to }, slot) {
           const { grid, fromRow } = cutGrid(whole, from, to);
-          return jobs.run({ kind: 'range', bytes, dtype, fromRow, grid });
+          return jobs.run({ kind: 'range', bytes, dtype, fromRow, grid, into: rangeIn(buffers.take(slot, 1), grid) });
         },
         land({ range: seen, nonFinite }, _bytes, { from, to }) {
           if (nonFinite >= 0) throw notFinite(source, weight, from, nonFinite);
-          widenRange(range, seen, cutGrid(whole, from, to).firstBlock);
+          enterRange(range, seen, cutGrid(whole, from, to).firstBlock, whole);
           return Promise.resolve();
         },
       });
@@ -94,8 +94,23 @@ export function weightRows(source: Source, weight: Weight, jobs: Jobs, buffers: 
   };
 }
 
-function widenRange(range: Range, seen: Range, firstBlock: number): void {
-  const { min, max } = range;
+/** Memory for the range of every block of a grid. */
+function rangeIn(memory: (bytes: number) => Uint8Array, { gridRows, gridColumns }: Grid): Range {
+  const blocks = gridRows * gridColumns;
+  const { buffer } = memory(2 * blocks * Float32Array.BYTES_PER_ELEMENT);
+  return {
+    min: new Float32Array(buffer, 0, blocks),
+    max: new Float32Array(buffer, blocks * Float32Array.BYTES_PER_ELEMENT, blocks),
+  };
+}
+
+/** Enters what was seen of the blocks from `firstBlock` on; a block of several rows may have been seen before, in part. */
+function enterRange({ min, max }: Range, seen: Range, firstBlock: number, { blockRows }: Grid): void {
+  if (blockRows === 1) {
+    min.set(seen.min, firstBlock);
+    max.set(seen.max, firstBlock);
+    return;
+  }
   for (let i = 0, block = firstBlock; i < seen.min.length; i++, block++) {
     if (seen.min[i]! < min[block]!) min[block] = seen.min[i]!;
     if (seen.max[i]! > max[block]!) max[block] = seen.max[i]!;

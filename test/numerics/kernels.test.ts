@@ -5,11 +5,17 @@ import { accumulateError, emptyError } from '../../src/numerics/error.js';
 import { accumulateRange, emptyRange, makeGrid, type Grid, type QParams } from '../../src/numerics/grid.js';
 import { TYPESCRIPT_KERNELS, type Kernels } from '../../src/numerics/kernels.js';
 import { encodeRows, rangeOfRows, type Rows } from '../../src/numerics/passes.js';
+import { MseSearch } from '../../src/numerics/mse.js';
+import { addErrors, Power } from '../../src/numerics/power.js';
 import { codeRange, qparams, type Quantizer } from '../../src/numerics/qparams.js';
 import { dequantize, makeCodes, quantize } from '../../src/numerics/quantize.js';
+import { scaleRow } from '../../src/numerics/rows.js';
 import { createKernels } from '../../src/numerics/wasm.js';
 import { normal, seeded } from '../support/numbers.js';
 
+const float32 = fc.float({ noNaN: true, min: Math.fround(-1e30), max: Math.fround(1e30) });
+/** Times 2^15: float16's largest number, and what is as near to it as to infinity, with its neighbour. */
+const aroundInfinity = fc.constantFrom(1.9990234375, -1.99951171875, 1.9995115995407104);
 const dtypes = fc.constantFrom<ModelDType>('F32', 'BF16', 'F16');
 const quantizers = fc.oneof(
   fc
@@ -146,6 +152,95 @@ describe('kernels', () => {
         const { error } = expectedOf(rows, q, args, 'exact', codes);
         assert.deepEqual(a!.error, error);
       }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('search the same ranges', () => {
+    fc.assert(
+      fc.property(dtypes, shapes, quantizers, fc.boolean(), fc.integer(), (dtype, shape, args, grouped, seed) => {
+        const { rows, grid } = { ...shape, grid: makeGrid(shape.rows, shape.grid.columns, 1, shape.grid.blockColumns) };
+        const x = widen(stored(rows * grid.columns, dtype, seed, false), dtype);
+        const range = emptyRange(grid);
+        accumulateRange(x, 0, grid, range);
+        const [a, b] = [createKernels(), TYPESCRIPT_KERNELS].map(kernels => {
+          const strategy = grouped ? 'tensor_group' : 'group';
+          const search = new MseSearch(
+            grid,
+            range,
+            { ...args, strategy },
+            dtype,
+            { maxshrink: 0.4, norm: 2.4 },
+            kernels,
+          );
+          search.update(x);
+          return search.finish();
+        });
+        assert.deepEqual(a, b);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('round to T from the smallest subnormals to infinity', () => {
+    const kernels = createKernels();
+    fc.assert(
+      fc.property(
+        dtypes,
+        fc.array(
+          fc.tuple(
+            fc.oneof(float32, aroundInfinity),
+            fc.integer({ min: -30, max: 20 }),
+            fc.integer({ min: -8, max: 8 }),
+          ),
+          {
+            minLength: 1,
+            maxLength: 40,
+          },
+        ),
+        fc.boolean(),
+        (T, columns, asymmetric) => {
+          // mantissas of x over powers of two: around every place where float16 and bfloat16 change their spacing
+          const arrays = {
+            x: Float32Array.from(columns, ([x]) =>
+              Math.abs(x) < 2 ** -20 ? x : x / 2 ** Math.floor(Math.log2(Math.abs(x))),
+            ),
+            out: new Float32Array(columns.length),
+            by: {
+              scale: Float32Array.from(columns, ([, e]) => 2 ** e),
+              zero: asymmetric ? Float32Array.from(columns, ([, , z]) => z) : null,
+            },
+          };
+          const at = kernels.place(arrays);
+          kernels.scaleRow(at.x, 0, at.by, T, at.out);
+          scaleRow(arrays.x, 0, arrays.by, T, arrays.out);
+          assert.deepEqual(at.out.slice(), arrays.out);
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('add powers of errors, bit for bit', () => {
+    const kernels = createKernels();
+    const tables = { ...new Power(2.4).tables };
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(float32, float32), { minLength: 1, maxLength: 40 }),
+        fc.integer({ min: 1, max: 12 }),
+        (pairs, blockColumns) => {
+          const arrays = {
+            x: Float32Array.from(pairs, ([x]) => x),
+            wHat: Float32Array.from(pairs, ([, wHat]) => wHat),
+            errors: new Float64Array(41).fill(0.5),
+            tables,
+          };
+          const at = kernels.place(arrays);
+          kernels.addErrors(at.x, at.wHat, blockColumns, at.tables, at.errors, 1);
+          addErrors(arrays.x, arrays.wHat, blockColumns, tables, arrays.errors, 1);
+          assert.deepEqual(at.errors.slice(), arrays.errors);
+        },
+      ),
       { numRuns: 500 },
     );
   });

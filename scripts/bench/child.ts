@@ -1,0 +1,54 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const USAGE = here('./usage.mjs');
+const COPY = here('./copy.mjs');
+const PEER = here('./peer.py');
+const TENSORPRESS = here('../../bin/tensorpress.js');
+
+/** What a process took, from its start to its end. */
+export interface Used {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  /** Its resident set at its largest. */
+  readonly peakBytes: number;
+}
+
+/** Runs a program to its end, which writes what it used as usage.mjs does; `scratch` is a folder for that file. */
+async function measure(program: string, args: readonly string[], scratch: string): Promise<Used> {
+  const file = join(scratch, 'usage.json');
+  const start = performance.now();
+  await promisify(execFile)(program, args, {
+    env: { ...process.env, TENSORPRESS_USAGE: file },
+    maxBuffer: 1 << 26,
+  });
+  const seconds = (performance.now() - start) / 1000;
+  const usage = JSON.parse(await readFile(file, 'utf8')) as NodeJS.ResourceUsage;
+  return {
+    seconds,
+    cpuSeconds: (usage.userCPUTime + usage.systemCPUTime) / 1e6,
+    peakBytes: usage.maxRSS * 1024,
+  };
+}
+
+const node = (args: readonly string[], scratch: string): Promise<Used> =>
+  measure(process.execPath, ['--import', USAGE, ...args], scratch);
+
+/** Reads, hashes, writes and flushes every file of a folder. */
+export const copyFolder = (from: string, to: string, scratch: string): Promise<Used> => node([COPY, from, to], scratch);
+
+/** The command line, as users start it. */
+export const tensorpress = (args: readonly string[], scratch: string): Promise<Used> =>
+  node([TENSORPRESS, ...args], scratch);
+
+/** Node and nothing else. */
+export const bareNode = (scratch: string): Promise<Used> => node(['--eval', '0'], scratch);
+
+/** llm-compressor without data, with a thread per core. */
+export const peer = (python: string, model: string, out: string, scheme: string, scratch: string): Promise<Used> =>
+  measure(python, [PEER, model, out, scheme, String(availableParallelism())], scratch);

@@ -1,0 +1,110 @@
+import { formatBytes } from '../../src/run/units.js';
+import type { Used } from './child.js';
+import type { KernelRow } from './kernels.js';
+import { median, type MemoryRow, type Rounds, type Speed, type Start } from './runs.js';
+
+export interface Results {
+  machine: { cpu: string; cores: number; node: string };
+  speed?: Speed;
+  peer?: Speed;
+  memory?: MemoryRow[];
+  validate?: Start;
+  kernels?: KernelRow[];
+}
+
+/** What a kernel has to be worth to be one. */
+const KERNEL_GAIN = 2;
+
+/** Results as Markdown. Seconds and memory are medians of the rounds; a ratio is that of two runs of the same round. */
+export function printResults({ machine, speed, peer, memory, validate, kernels }: Results): string {
+  const parts = [`${machine.cpu}, ${machine.cores} cores, Node ${machine.node.slice(1)}.`];
+  if (speed) {
+    const copies = speed.schemes.flatMap(({ other }) => other);
+    const copied = speed.modelBytes / median(seconds(copies));
+    const what = `${speed.layers} layers, ${formatBytes(speed.modelBytes)} in bfloat16, ${rounds(speed)}`;
+    parts.push(
+      `${what}; the copy went at ${formatBytes(copied)}/s and took ${median(cpu(copies)).toFixed(1)} s of CPU.`,
+      table(
+        ['scheme', 'copy', 'run', 'run / copy', 'lowest, highest', 'CPU', 'peak memory'],
+        speed.schemes.map(pair => {
+          const ratios = ratiosOf(pair);
+          return [
+            pair.scheme,
+            inSeconds(seconds(pair.other)),
+            inSeconds(seconds(pair.run)),
+            median(ratios).toFixed(2),
+            `${Math.min(...ratios).toFixed(2)}, ${Math.max(...ratios).toFixed(2)}`,
+            inSeconds(cpu(pair.run)),
+            formatBytes(median(peak(pair.run))),
+          ];
+        }),
+      ),
+    );
+  }
+  if (memory) {
+    const [first] = memory;
+    parts.push(
+      table(
+        ['W4A16', 'model', 'peak memory', 'of the first'],
+        memory.map(({ layers, modelBytes, peakBytes }) => [
+          `${layers} layers`,
+          formatBytes(modelBytes),
+          formatBytes(peakBytes),
+          `${((100 * peakBytes) / first!.peakBytes).toFixed(1)} %`,
+        ]),
+      ),
+    );
+  }
+  if (validate) {
+    const [all, node] = [validate.validate, validate.node].map(value => `${value.toFixed(2)} s`);
+    parts.push(`\`tensorpress validate\`: ${all} from start to end, of which Node itself takes ${node}.`);
+  }
+  if (peer) {
+    parts.push(
+      `Against \`model_free_ptq\`, in shards of 500 MB, ${rounds(peer)}.`,
+      table(
+        ['scheme', 'its time', 'ours', 'ours / its', 'its CPU', 'ours', 'its peak memory', 'ours', 'ours / its'],
+        peer.schemes.map(pair => [
+          pair.scheme,
+          inSeconds(seconds(pair.other)),
+          inSeconds(seconds(pair.run)),
+          median(ratiosOf(pair)).toFixed(2),
+          inSeconds(cpu(pair.other)),
+          inSeconds(cpu(pair.run)),
+          formatBytes(median(peak(pair.other))),
+          formatBytes(median(peak(pair.run))),
+          (median(peak(pair.run)) / median(peak(pair.other))).toFixed(2),
+        ]),
+      ),
+    );
+  }
+  if (kernels) {
+    const gain = ({ typescript, wasm }: KernelRow) => typescript / wasm;
+    const small = kernels.filter(row => gain(row) < KERNEL_GAIN).map(({ name }) => name);
+    parts.push(
+      table(
+        ['ns per element', 'TypeScript', 'WebAssembly', 'ratio'],
+        kernels.map(row => [row.name, row.typescript.toFixed(2), row.wasm.toFixed(2), gain(row).toFixed(1)]),
+      ),
+      small.length === 0 ? `All at least ${KERNEL_GAIN}.` : `Below ${KERNEL_GAIN}: ${small.join('; ')}.`,
+    );
+  }
+  return `${parts.join('\n\n')}\n`;
+}
+
+const seconds = (used: readonly Used[]) => used.map(used => used.seconds);
+const cpu = (used: readonly Used[]) => used.map(used => used.cpuSeconds);
+const peak = (used: readonly Used[]) => used.map(used => used.peakBytes);
+const ratiosOf = ({ run, other }: Rounds) => run.map(({ seconds }, i) => seconds / other[i]!.seconds);
+const inSeconds = (values: readonly number[]) => `${median(values).toFixed(1)} s`;
+
+function rounds({ schemes: [first] }: Speed): string {
+  const count = first!.run.length;
+  return count === 1 ? 'one round' : `${count} rounds`;
+}
+
+/** A Markdown table; every column but the first is of numbers. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const rule = head.map((_, column) => (column === 0 ? '---' : '--:'));
+  return [head, rule, ...rows].map(cells => `| ${cells.join(' | ')} |`).join('\n');
+}
