@@ -6,6 +6,7 @@ import { weightObserver } from '../observers/table.js';
 import type { Output } from '../outputs/output.js';
 import type { PartWork, Plan } from '../recipe/plan.js';
 import { weightGrid } from '../schemes/grids.js';
+import { observerName } from '../schemes/observer-names.js';
 import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
 import { cutGrid, cutParameters } from './jobs.js';
@@ -221,11 +222,12 @@ function planned<T>(schemes: ReadonlyMap<string, T>, { steps }: PartWork): Map<s
 }
 
 /** A weight is observed once, so averaging forms run as their memoryless ones; run.json says so. */
-function observerThatRan(name: string | null): string {
+function observerThatRan(given: string | null): string {
+  const name = observerName(given ?? 'memoryless_minmax')!;
   const memoryless: Record<string, string> = {
     minmax: 'memoryless_minmax',
     static_minmax: 'memoryless_minmax',
     mse: 'memoryless_mse',
   };
-  return memoryless[name ?? 'minmax'] ?? name!;
+  return memoryless[name] ?? name;
 }

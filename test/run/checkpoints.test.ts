@@ -303,6 +303,25 @@ describe('weights out of the ordinary', () => {
   }
 });
 
+describe('the name of an observer', () => {
+  it('stays as the user spells it in recipe.yaml and config.json; run.json has the one that ran', async () => {
+    const model = await writeModel(tinyLlama({ layers: 1 }));
+    const spelt = (observer: string) =>
+      `{config_groups: {g: {targets: [Linear], weights: {num_bits: 8, strategy: channel, observer: ${observer}}}}${noHead}}`;
+    const [odd, plain] = [
+      await apply(model, spelt('Memoryless-MinMax')),
+      await apply(model, spelt('memoryless_minmax')),
+    ];
+    assert.match(readFileSync(join(odd.out, 'recipe.yaml'), 'utf8'), /observer: Memoryless-MinMax/);
+    const config = JSON.parse(readFileSync(join(odd.out, 'config.json'), 'utf8'));
+    assert.equal(config.quantization_config.config_groups.group_0.weights.observer, 'Memoryless-MinMax');
+    const { observers } = JSON.parse(readFileSync(join(odd.out, 'run.json'), 'utf8'));
+    assert.deepEqual([...new Set(Object.values(observers))], ['memoryless_minmax']);
+    const weights = (out: string) => readFileSync(join(out, 'model.safetensors'));
+    assert.deepEqual(weights(odd.out), weights(plain.out));
+  });
+});
+
 describe('arithmetic: exact', () => {
   it('takes the nearest code, and so errs less than the reference does in bfloat16', async () => {
     const options = (arithmetic: string) =>
