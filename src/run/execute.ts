@@ -20,6 +20,8 @@ export interface ModuleFigures extends QuantizationError {
   readonly observer: string;
   /** How often each code occurs, by its low byte. */
   readonly usage: readonly number[];
+  /** Of modules with `arithmetic: exact`: the squared error that the reference's arithmetic would have left. */
+  readonly referenceError?: number;
 }
 
 /** Everything that outlives a part: figures and hashes. Kept in the journal, so that a resumed run reports the same. */
@@ -135,6 +137,7 @@ async function executePart(
     const encodings = outputs.map(output => output.encoding(edit.module));
     const error = emptyError(rows);
     const usage = new Float64Array(256);
+    let referenceError: Float64Array | undefined;
     const sourceHash = createHash('sha256');
     const storedHashes = encodings.map(() => createHash('sha256'));
     await flow(rowPieces(weight), Math.min(jobs.parallel, buffers.count), {
@@ -163,6 +166,8 @@ async function executePart(
           await outputs[i]!.write(encodings[i]!.tensor, from * encodings[i]!.rowBytes, encoded);
         }
         enter(error, result.error, from);
+        if (result.referenceError !== null)
+          (referenceError ??= new Float64Array(rows)).set(result.referenceError, from);
         for (let code = 0; code < 256; code++) usage[code]! += result.usage[code]!;
         onBytes(bytes.length);
       },
@@ -173,7 +178,12 @@ async function executePart(
       for (const [around, bytes] of outputs[output]!.encodeParameters(edit.module, edit))
         await store(output, around, bytes);
     }
-    modules[edit.module] = { ...finishError(error), observer: observerThatRan(args.observer), usage: [...usage] };
+    modules[edit.module] = {
+      ...finishError(error),
+      observer: observerThatRan(args.observer),
+      usage: [...usage],
+      ...(referenceError && { referenceError: referenceError.reduce((sum, v) => sum + v, 0) }),
+    };
   };
 
   for (const { step } of work.steps) {
