@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { relative, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { diskError, readError } from '../formats/files.js';
+import { diskError, makeFolders, readError } from '../formats/files.js';
 
 /** A folder and those above it. */
 export async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true }).catch((error: unknown) => Promise.reject(diskError(error, path)));
+  await makeFolders(path).catch((error: unknown) => Promise.reject(diskError(error, path)));
 }
 
 /** A path as records hold it: relative to the run folder, with slashes on every system. */
