@@ -25,8 +25,11 @@ function forTypes(schema: Schema): Schema {
     return { ...rest, items: prefixItems as unknown as Schema };
   }
   // some names with completion, else any name
-  if (schema.anyOf?.every(({ type }) => type === 'string'))
-    return { title: schema.title!, description: schema.description!, type: 'string' };
+  const types = schema.anyOf?.map(({ type }) => type) ?? [];
+  if (types[0] === 'string' && types.every(type => type === 'string' || type === 'null')) {
+    const type = types.includes('null') ? ['string', 'null'] : 'string';
+    return { title: schema.title!, description: schema.description!, type };
+  }
   return schema;
 }
 

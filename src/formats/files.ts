@@ -1,6 +1,7 @@
 import type { Stats } from 'node:fs';
 import * as promises from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { TensorpressError } from '../errors.js';
 
 /** What reading needs of a file system; `node:fs/promises` is one. */
@@ -99,6 +100,27 @@ export function diskError(error: unknown, file: string): TensorpressError {
   const code = errnoOf(error);
   const [problem, hint] = WRITE_FAILURES[code ?? ''] ?? [code ?? String(error), 'check the folder and its disk'];
   return new TensorpressError('DISK', `${file} cannot be written: ${problem}`, { place: { file }, hint, cause: error });
+}
+
+/**
+ * Makes a folder and those above it.
+ * @throws what the system says. Node.js hides some of it: of a read-only disk it says that the folder does not exist
+ */
+export async function makeFolders(path: string): Promise<void> {
+  try {
+    await promises.mkdir(path, { recursive: true });
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error;
+    const isThere = (at: string) =>
+      promises.stat(at).then(
+        () => true,
+        () => false,
+      );
+    let missing = path;
+    while (!(await isThere(dirname(missing)))) missing = dirname(missing);
+    await promises.mkdir(missing);
+    await promises.mkdir(path, { recursive: true });
+  }
 }
 
 /** Writes a small file so that it is there whole or not at all. */

@@ -48,6 +48,11 @@ export interface EncodedRows {
   readonly error: ErrorSums;
   /** How often each code occurs, [256], by the code's low byte. */
   readonly usage: Uint32Array;
+  /**
+   * Of codes that `arithmetic: exact` has made: [rows], the sum of (w - ŵ)^2 that the reference's arithmetic would have left. Null when it is
+   * not asked for.
+   */
+  readonly referenceError: Float64Array | null;
 }
 
 /**
@@ -65,8 +70,11 @@ export function encodeRows(
 ): EncodedRows {
   const { columns, blockRows, blockColumns, gridColumns } = grid;
   const rows = rowsIn(bytes, dtype, columns);
-  const T = arithmetic === 'exact' || q.globalScale !== null ? 'F32' : dtype;
+  const referenceT = q.globalScale !== null ? 'F32' : dtype;
+  const T = arithmetic === 'exact' ? 'F32' : referenceT;
+  const isCompared = known === null && T !== referenceT;
   const error = emptyError(rows);
+  const reference = isCompared ? emptyError(rows) : null;
   const usage = new Uint32Array(256);
   const perColumn = new Blank(Float32Array, columns);
   const at = kernels.place({
@@ -78,6 +86,7 @@ export function encodeRows(
     x: perColumn,
     values: perColumn,
     parameters: { scale: perColumn, zero: args.symmetric ? null : perColumn },
+    reference: reference && { codes: blankCodes(args, columns), error: { ...reference } },
   });
   let spreadRow = -1;
   for (let row = 0; row < rows; row++) {
@@ -91,11 +100,19 @@ export function encodeRows(
     }
     kernels.decodeRow(at.codes, row * columns, args, at.parameters, at.values, 0);
     kernels.accumulateError(at.x, at.values, row, columns, at.error);
+    if (at.reference === null) continue;
+    kernels.scaleRow(at.x, 0, at.parameters, referenceT, at.values);
+    kernels.encodeRow(at.values, args, at.reference.codes, 0);
+    kernels.decodeRow(at.reference.codes, 0, args, at.parameters, at.values, 0);
+    kernels.accumulateError(at.x, at.values, row, columns, at.reference.error);
   }
   kernels.countCodes(at.codes, at.usage);
   for (const sum of ['squaredError', 'squares', 'maxError'] as const) error[sum].set(at.error[sum]);
   usage.set(at.usage);
-  return { codes: known ?? at.codes, error, usage };
+  if (at.reference !== null) reference!.squaredError.set(at.reference.error.squaredError);
+  // where both divide in float32 they are one
+  const referenceError = known === null && arithmetic === 'exact' ? (reference ?? error).squaredError : null;
+  return { codes: known ?? at.codes, error, usage, referenceError };
 }
 
 function rowsIn(bytes: Uint8Array, dtype: ModelDType, columns: number): number {

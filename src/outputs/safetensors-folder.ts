@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { diskError, syncFolder, writeWhole } from '../formats/files.js';
+import { diskError, makeFolders, syncFolder, writeWhole } from '../formats/files.js';
 import { byteLength, layoutFile } from '../formats/safetensors/layout.js';
 import { INDEX_FILE, SINGLE_FILE } from '../formats/safetensors/locate.js';
 import { planShards } from '../formats/safetensors/shards.js';
@@ -52,7 +52,7 @@ export function safetensorsFolder(
     tensorBytes: tensors.reduce((sum, tensor) => sum + byteLength(tensor), 0),
     moduleBytes: module => bytesOf.get(module) ?? 0,
     async open(stored) {
-      await mkdir(folder, { recursive: true }).catch((error: unknown) => Promise.reject(diskError(error, folder)));
+      await makeFolders(folder).catch((error: unknown) => Promise.reject(diskError(error, folder)));
       for (const { name, layout } of shards)
         writers.set(name, await openForWriting(join(folder, name), layout, { stored }));
       await syncFolder(folder);
@@ -72,7 +72,8 @@ export function safetensorsFolder(
     sync: () => all(writer => writer.sync()),
     async finish() {
       // readers take the single file before an index, so neither may be left from an earlier checkpoint
-      await rm(join(folder, index === null ? INDEX_FILE : SINGLE_FILE), { force: true });
+      const other = join(folder, index === null ? INDEX_FILE : SINGLE_FILE);
+      await rm(other, { force: true }).catch((error: unknown) => Promise.reject(diskError(error, other)));
       await all(writer => writer.finish());
       if (index !== null) await writeWhole(join(folder, INDEX_FILE), index);
       await syncFolder(folder);

@@ -28,7 +28,7 @@ export interface Schema {
    * Ours: the first alternative of `anyOf` is the normal form, the others are further spellings that lead to it; the value says how.
    * `ignored` marks a field that is accepted and dropped.
    */
-  readonly spelling?: 'list' | 'case' | 'dtype' | 'block' | 'actorder' | 'observer' | 'ignored';
+  readonly spelling?: 'list' | 'case' | 'dtype' | 'block' | 'actorder' | 'ignored';
   readonly [keyword: string]: unknown;
 }
 

@@ -17,9 +17,6 @@ const SPELLINGS: Record<Spelling, (value: unknown, normal: Schema) => unknown> =
   },
   /** Booleans are the oldest form: true is `group`, false is none. */
   actorder: (value, normal) => (value === true ? 'group' : value === false ? null : SPELLINGS.case(value, normal)),
-  /** `MSE` for `mse`, `static-minmax` for `static_minmax` */
-  observer: (value, { enum: names }) =>
-    find(value, names, (text, name) => text.toLowerCase().replaceAll('-', '_') === name),
 };
 
 function find(value: unknown, names: readonly unknown[] = [], same: (text: string, name: string) => boolean): unknown {

@@ -81,16 +81,7 @@ export type Actorder = 'static' | 'weight' | 'group' | 'dynamic' | null;
 /**
  * How the range of the values of a scale is found. Weights are seen once, so there the memoryless, static and averaging forms agree.
  */
-export type Observer =
-  | 'minmax'
-  | 'static_minmax'
-  | 'memoryless_minmax'
-  | 'mse'
-  | 'memoryless_mse'
-  | 'nvfp4_expanded_mse'
-  | 'imatrix_mse'
-  | 'percentile'
-  | null;
+export type Observer = string | null;
 /**
  * The three observer fields as one map. Instead of weight_observer, input_observer and output_observer.
  */

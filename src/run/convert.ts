@@ -1,7 +1,7 @@
 import { readFile, realpath, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
-import { writeWhole } from '../formats/files.js';
+import { diskError, readError, writeWhole } from '../formats/files.js';
 import { MAX_SHARD } from '../outputs/checkpoint.js';
 import { denseConfig } from '../outputs/config-json.js';
 import { safetensorsFolder } from '../outputs/safetensors-folder.js';
@@ -103,14 +103,22 @@ async function write(
       }
     }
   } catch (error) {
-    await output.discard();
+    await output.discard().catch(() => output.close()); // the first error says more
     if (!signal?.aborted) throw error;
     throw new TensorpressError('INTERRUPTED', 'stopped; nothing was written', { hint: 'run the same command again' });
   }
-  await clearOld(folder, [...old, ...old.filter(path => !files.includes(path)).map(path => `${path}.partial`)]);
-  await rm(journalPath(folder), { force: true });
-  await output.finish();
-  for (const name of companions) await writeWhole(join(folder, name), await readFile(join(from, name)));
+  try {
+    await clearOld(folder, [...old, ...old.filter(path => !files.includes(path)).map(path => `${path}.partial`)]);
+    await rm(journalPath(folder), { force: true }).catch((error: unknown) => Promise.reject(diskError(error, folder)));
+    await output.finish();
+  } finally {
+    await output.close();
+  }
+  for (const name of companions) {
+    const path = join(from, name);
+    const data = await readFile(path).catch((error: unknown) => Promise.reject(readError(error, path)));
+    await writeWhole(join(folder, name), data);
+  }
   await writeWhole(join(folder, 'config.json'), config);
 }
 

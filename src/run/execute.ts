@@ -6,6 +6,7 @@ import { weightObserver } from '../observers/table.js';
 import type { Output } from '../outputs/output.js';
 import type { PartWork, Plan } from '../recipe/plan.js';
 import { weightGrid } from '../schemes/grids.js';
+import { observerName } from '../schemes/observer-names.js';
 import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
 import { cutGrid, cutParameters, shareParameters } from './jobs.js';
@@ -19,6 +20,8 @@ export interface ModuleFigures extends QuantizationError {
   readonly observer: string;
   /** How often each code occurs, by its low byte. */
   readonly usage: readonly number[];
+  /** Of modules with `arithmetic: exact`: the squared error that the reference's arithmetic would have left. */
+  readonly referenceError?: number;
 }
 
 /** Everything that outlives a part: figures and hashes. Kept in the journal, so that a resumed run reports the same. */
@@ -135,6 +138,7 @@ async function executePart(
     const parameters = shareParameters(edit);
     const error = emptyError(rows);
     const usage = new Float64Array(256);
+    let referenceError: Float64Array | undefined;
     const sourceHash = createHash('sha256');
     const storedHashes = encodings.map(() => createHash('sha256'));
     await flow(rowPieces(weight), Math.min(jobs.parallel, buffers.count), {
@@ -163,6 +167,8 @@ async function executePart(
           await outputs[i]!.write(encodings[i]!.tensor, from * encodings[i]!.rowBytes, encoded);
         }
         enter(error, result.error, from);
+        if (result.referenceError !== null)
+          (referenceError ??= new Float64Array(rows)).set(result.referenceError, from);
         for (let code = 0; code < 256; code++) usage[code]! += result.usage[code]!;
         onBytes(bytes.length);
       },
@@ -173,7 +179,12 @@ async function executePart(
       for (const [around, bytes] of outputs[output]!.encodeParameters(edit.module, edit))
         await store(output, around, bytes);
     }
-    modules[edit.module] = { ...finishError(error), observer: observerThatRan(args.observer), usage: [...usage] };
+    modules[edit.module] = {
+      ...finishError(error),
+      observer: observerThatRan(args.observer),
+      usage: [...usage],
+      ...(referenceError && { referenceError: referenceError.reduce((sum, v) => sum + v, 0) }),
+    };
   };
 
   for (const { step } of work.steps) {
@@ -222,11 +233,12 @@ function planned<T>(schemes: ReadonlyMap<string, T>, { steps }: PartWork): Map<s
 }
 
 /** A weight is observed once, so averaging forms run as their memoryless ones; run.json says so. */
-function observerThatRan(name: string | null): string {
+function observerThatRan(given: string | null): string {
+  const name = observerName(given ?? 'memoryless_minmax')!;
   const memoryless: Record<string, string> = {
     minmax: 'memoryless_minmax',
     static_minmax: 'memoryless_minmax',
     mse: 'memoryless_mse',
   };
-  return memoryless[name ?? 'minmax'] ?? name!;
+  return memoryless[name] ?? name;
 }

@@ -70,7 +70,7 @@ export async function standing(
     const names = await readdir(join(folder, place)).catch(() => []);
     weights.push(...names.filter(name => WEIGHTS.test(name)).map(name => (place === '.' ? name : `${place}/${name}`)));
   }
-  const kept = new Set(await Promise.all(keep.map(path => realpath(path))));
+  const kept = new Set(await Promise.all(keep.map(path => realpath(path).catch(() => path))));
   const known = [
     ...files,
     ...weights,

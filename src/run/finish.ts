@@ -69,8 +69,12 @@ export async function finishRun(ending: Ending): Promise<Applied> {
   const fingerprint = createHash('sha256').update(JSON.stringify(head.fingerprint)).digest('hex');
   const record = runRecord(prepared, inputs, options, { results, sources, written, report, fingerprint });
   await writeWhole(join(folder, 'run.json'), JSON.stringify(record, null, 2) + '\n');
-  await syncFolder(folder);
-  await rm(journalPath(folder), { force: true });
+  await syncFolder(folder).catch(async (error: unknown) => {
+    // a run that fails must not look finished
+    await rm(join(folder, 'run.json'), { force: true });
+    throw error;
+  });
+  await rm(journalPath(folder), { force: true }).catch(() => {}); // goes when the folder is next asked for
   onEvent({ type: 'done', report, folder });
   return { folder, report };
 }

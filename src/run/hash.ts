@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { relative, sep } from 'node:path';
-import { diskError, readError, readFully } from '../formats/files.js';
+import { diskError, makeFolders, readError, readFully } from '../formats/files.js';
 
 /** A folder and those above it. */
 export async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true }).catch((error: unknown) => Promise.reject(diskError(error, path)));
+  await makeFolders(path).catch((error: unknown) => Promise.reject(diskError(error, path)));
 }
 
 /** A path as records hold it: relative to the run folder, with slashes on every system. */

@@ -33,6 +33,8 @@ export interface EncodeResult {
   readonly error: ErrorSums;
   /** How often each code occurs, [256], by the code's low byte. */
   readonly usage: Uint32Array;
+  /** [rows], the squared error that the reference's arithmetic would have left; null when nothing asks for it. */
+  readonly referenceError: Float64Array | null;
 }
 
 export type Job = RangeJob | EncodeJob;
@@ -53,8 +55,8 @@ function findRange(job: RangeJob, kernels: Kernels): RangeOfRows {
 
 function encode(job: EncodeJob, kernels: Kernels): EncodeResult {
   const { parameters, spec, formats, into } = job;
-  const { codes, error, usage } = encodeRows(kernels, job, parameters, spec.args, job);
-  return { encoded: formats.map((name, i) => weightFormat(name).compress(codes, spec, into[i])), error, usage };
+  const { codes, ...figures } = encodeRows(kernels, job, parameters, spec.args, job);
+  return { encoded: formats.map((name, i) => weightFormat(name).compress(codes, spec, into[i])), ...figures };
 }
 
 /** The blocks that the rows [from, to) touch, as a grid of their own. */

@@ -1,4 +1,4 @@
-import { open, readFile, type FileHandle } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { diskError, errnoOf, writeWhole } from '../formats/files.js';
 import type { PartResult } from './execute.js';
 import type { Fingerprint } from './fingerprint.js';
@@ -82,13 +82,12 @@ export async function startJournal(path: string, lines: readonly JournalLine[]):
 /** Opens a journal for appending after its last whole line. */
 export async function openJournal(path: string): Promise<Journal> {
   const { bytes: end } = await readJournal(path);
-  let file: FileHandle;
-  try {
-    file = await open(path, 'r+');
-    await file.truncate(end);
-  } catch (error) {
-    throw diskError(error, path);
-  }
+  const failed = (error: unknown) => Promise.reject(diskError(error, path));
+  const file = await open(path, 'r+').catch(failed);
+  await file.truncate(end).catch(async (error: unknown) => {
+    await file.close();
+    return failed(error);
+  });
   let at = end;
   return {
     async append(line) {

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, rmdirSync, rmSync } from 'node:fs';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TensorpressError } from '../errors.js';
-import { diskError, errnoOf } from '../formats/files.js';
+import { diskError, errnoOf, makeFolders } from '../formats/files.js';
 
 /** Where an unfinished run keeps its state, inside the run folder. */
 export const STATE = '.tensorpress';
@@ -38,7 +38,7 @@ export async function lockFolder({ folder, file }: Lock): Promise<void> {
   const state = join(folder, STATE);
   for (let attempt = 1; ; attempt++) {
     try {
-      await mkdir(state, { recursive: true });
+      await makeFolders(state);
       await writeFile(join(state, file), '');
       const rival = await findRival(state, file);
       if (rival === undefined) return;

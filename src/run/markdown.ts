@@ -1,5 +1,5 @@
 import { patterns } from '../runtime/model/untouched.js';
-import { worstModules, type ModuleReport, type Report } from './report.js';
+import { exactSentence, worstModules, type ModuleReport, type Report } from './report.js';
 import { formatBytes, formatDuration, formatScheme } from './units.js';
 
 /** report.md: the report for a terminal or a code host. */
@@ -26,6 +26,7 @@ export function reportMarkdown(report: Report): string {
       ...plan.steps.flatMap(({ modifier, arithmetic }) =>
         arithmetic === undefined ? [] : [`- ${modifier} rounded with arithmetic: ${arithmetic}`],
       ),
+      ...(report.exact_arithmetic === null ? [] : [`- ${exactSentence(report.exact_arithmetic)}`]),
       ...plan.model.notes.map(note => `- ${note}`),
       ...plan.warnings.map(({ message }) => `- ${message}`),
       ...report.remarks.map(({ module, message }) => `- ${module === undefined ? '' : `${module}: `}${message}`),

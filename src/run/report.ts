@@ -10,6 +10,8 @@ export interface ModuleReport extends ModuleSummary {
   readonly max_error?: number;
   /** Sum of (w - ŵ)^2; what its share of the damage is computed from. */
   readonly squared_error?: number;
+  /** With `arithmetic: exact`: the squared error that the reference's arithmetic would have left. */
+  readonly reference_squared_error?: number;
   /** How often each code is used, from the lowest value to the highest (fp8: per exponent); of the worst modules only. */
   readonly histogram?: { readonly labels: readonly string[]; readonly counts: readonly number[] };
 }
@@ -25,10 +27,20 @@ export interface Report {
   readonly size: { readonly before: number; readonly after: number };
   readonly bits_per_weight: number;
   readonly bits_per_quantized_weight: number | null;
+  /** What `arithmetic: exact` was worth; null where no module has it. */
+  readonly exact_arithmetic: ExactArithmetic | null;
   readonly modules: readonly ModuleReport[];
   readonly remarks: readonly { readonly module?: string; readonly message: string }[];
   readonly seconds: number;
   readonly peak_memory_bytes: number;
+}
+
+/** Mean squared errors over all weights with `arithmetic: exact`. */
+export interface ExactArithmetic {
+  readonly modules: number;
+  readonly mse: number;
+  /** What the reference's arithmetic would have left. */
+  readonly reference_mse: number;
 }
 
 export interface ReportInput {
@@ -49,8 +61,15 @@ export function buildReport({ plan, results, version, date, seconds, peakMemory 
   const reports = modules.map((module): ModuleReport => {
     const measured = figures.get(module.stored_with ?? module.module);
     if (measured === undefined) return module;
-    const { relMSE, sqnr, maxError, squaredError } = measured;
-    return { ...module, relMSE, sqnr_db: sqnr, max_error: maxError, squared_error: squaredError };
+    const { relMSE, sqnr, maxError, squaredError, referenceError } = measured;
+    return {
+      ...module,
+      relMSE,
+      sqnr_db: sqnr,
+      max_error: maxError,
+      squared_error: squaredError,
+      ...(referenceError !== undefined && { reference_squared_error: referenceError }),
+    };
   });
   const worst = new Set(worstModules(reports, HISTOGRAMS).map(({ module }) => module));
   const shown = reports.map(report => {
@@ -70,11 +89,35 @@ export function buildReport({ plan, results, version, date, seconds, peakMemory 
     size: plan.size,
     bits_per_weight: plan.bits_per_weight,
     bits_per_quantized_weight: bits,
+    exact_arithmetic: exactArithmetic(reports),
     modules: shown,
     remarks: results.flatMap(({ record }) => record.remarks),
     seconds,
     peak_memory_bytes: peakMemory,
   };
+}
+
+function exactArithmetic(modules: readonly ModuleReport[]): ExactArithmetic | null {
+  const exact = modules.filter(m => m.reference_squared_error !== undefined && m.stored_with === undefined);
+  if (exact.length === 0) return null;
+  const sum = (of: (module: ModuleReport) => number) => exact.reduce((total, module) => total + of(module), 0);
+  const weights = sum(({ shape: [rows, columns] }) => rows * columns);
+  return {
+    modules: exact.length,
+    mse: sum(m => m.squared_error!) / weights,
+    reference_mse: sum(m => m.reference_squared_error!) / weights,
+  };
+}
+
+/** What `arithmetic: exact` was worth, as a sentence. */
+export function exactSentence({ modules, mse, reference_mse: reference }: ExactArithmetic): string {
+  const where = modules === 1 ? 'one module' : `${modules} modules`;
+  if (mse === reference) {
+    return `arithmetic: exact leaves the error of the reference's arithmetic as it is in ${where} (mean squared error ${mse.toExponential(2)}).`;
+  }
+  const gain = 100 * (1 - mse / reference);
+  const change = `${Math.abs(gain).toPrecision(2)} % ${gain > 0 ? 'less' : 'more'}`;
+  return `arithmetic: exact leaves a mean squared error of ${mse.toExponential(2)} in ${where}; the reference's arithmetic would leave ${reference.toExponential(2)}. That is ${change}.`;
 }
 
 /** Modules with the largest relative error, worst first. */

@@ -182,9 +182,12 @@ async function discard(folder: string, outputs: readonly Output[]): Promise<void
 /** Removes what is left of the state of a run that ended after run.json: journal, claim, folder. */
 async function tidy(lock: Lock): Promise<void> {
   if (!existsSync(dirname(journalPath(lock.folder)))) return;
-  await lockFolder(lock);
   try {
+    await lockFolder(lock);
     if ((await folderState(lock.folder)) === 'finished') await rm(journalPath(lock.folder), { force: true });
+  } catch (error) {
+    // what cannot be removed stays: it does no harm
+    if (error instanceof TensorpressError && error.code !== 'DISK') throw error;
   } finally {
     releaseLock(lock);
   }

@@ -210,11 +210,14 @@ export function serializeArgs(args: QuantizationArgs): Record<string, unknown> {
   });
 }
 
-/** True if both say the same, whichever name they use for an actorder. */
+/** True if both say the same, however they spell an actorder or an observer. */
 export function sameArgs(a: QuantizationArgs | null, b: QuantizationArgs | null): boolean {
   if (a === null || b === null) return a === b;
-  const spelling = { actorder: null };
-  return actorderOf(a) === actorderOf(b) && isDeepStrictEqual({ ...a, ...spelling }, { ...b, ...spelling });
+  const plain = (args: QuantizationArgs) => {
+    const { observer } = args;
+    return { ...args, actorder: actorderOf(args), observer: observer === null ? null : observerName(observer) };
+  };
+  return isDeepStrictEqual(plain(a), plain(b));
 }
 
 function dtypeField<D extends ScaleDType>(dtypes: readonly D[]): Field<D> {

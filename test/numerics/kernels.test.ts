@@ -151,6 +151,7 @@ describe('kernels', () => {
         assert.equal(a!.codes, codes);
         const { error } = expectedOf(rows, q, args, 'exact', codes);
         assert.deepEqual(a!.error, error);
+        assert.equal(a!.referenceError, null);
       }),
       { numRuns: 500 },
     );
@@ -292,5 +293,10 @@ function expectedOf(
   accumulateError(x, dequantize(codes, fromRow, grid, q, args), 0, grid.columns, error);
   const usage = new Uint32Array(256);
   for (const code of codes) usage[code & 255]!++;
-  return { codes, error, usage };
+  const referenceError = arithmetic === 'exact' && known === undefined ? emptyError(x.length / grid.columns) : null;
+  if (referenceError !== null) {
+    const others = quantize(x, fromRow, grid, q, args, dtype);
+    accumulateError(x, dequantize(others, fromRow, grid, q, args), 0, grid.columns, referenceError);
+  }
+  return { codes, error, usage, referenceError: referenceError?.squaredError ?? null };
 }

@@ -90,5 +90,6 @@ describe('weight observers', () => {
     const missing = Object.keys(OBSERVERS).filter(name => weightObserver(name) === undefined);
     assert.deepEqual(missing.sort(), ['imatrix_mse', 'percentile']);
     assert.equal(weightObserver('minmaxx'), undefined);
+    assert.equal(weightObserver('Memoryless-MinMax'), weightObserver('memoryless_minmax'));
   });
 });

@@ -26,7 +26,7 @@ describe('normal form', () => {
     [
       '{scheme: FP8, weight_observer: MSE, input_observer: Static-MinMax}',
       'QuantizationModifier',
-      { scheme: 'FP8', weight_observer: 'mse', input_observer: 'static_minmax' },
+      { scheme: 'FP8', weight_observer: 'MSE', input_observer: 'Static-MinMax' },
     ],
     [
       '{scheme: W4A16, config_groups: null, kv_cache_scheme: null, observer: null, actorder: null}',
@@ -83,7 +83,7 @@ describe('normal form', () => {
       strategy: 'block',
       block_structure: [128, 64],
       dynamic: false,
-      observer: 'memoryless_mse',
+      observer: 'MEMORYLESS-MSE',
       observer_kwargs: { grid: 50 },
     };
     assert.deepEqual(modifiers[0]!['QuantizationModifier'], { config_groups: { g: { targets: ['Linear'], weights } } });

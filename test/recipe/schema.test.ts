@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import fc from 'fast-check';
 import type { TensorpressError } from '../../src/errors.js';
+import { parseSize } from '../../src/formats/safetensors/shards.js';
 import { generateTypes } from '../../scripts/schema.js';
 import {
   bundle,
@@ -100,8 +102,11 @@ describe('schema files', () => {
     for (const name of presetNames())
       assert.ok(accepts(name.toLowerCase()) && preset(name.toLowerCase(), []) !== undefined);
     for (const name of ['W4A61', 'W4', '', 'W4A16 ']) assert.ok(!accepts(name) && preset(name, []) === undefined);
-    const observers = normal.$defs!['observer']!.enum as (string | null)[];
-    assert.deepEqual(observers.filter(name => name !== null).sort(), Object.keys(OBSERVERS).sort());
+    const observers = full.$defs!['observer']!;
+    assert.deepEqual([...(observers.anyOf![0]!.enum as string[])].sort(), Object.keys(OBSERVERS).sort());
+    const observes = strict(observers);
+    for (const name of Object.keys(OBSERVERS)) assert.ok(observes(name.toUpperCase().replaceAll('_', '-')), name);
+    assert.ok(observes(null) && !observes('mseee') && !observes('mse '));
     const kwargs = full.$defs!['quantization-args']!.properties!['observer_kwargs']!.properties!;
     assert.deepEqual(
       Object.keys(kwargs).sort(),
@@ -109,6 +114,58 @@ describe('schema files', () => {
     );
   });
 });
+
+describe('sizes in recipes', () => {
+  const fields = ['compressed-tensors', 'gguf'].map(name => full.$defs![`output.${name}`]!.properties!);
+  const accepts = [fields[0]!['max_shard_size']!, fields[1]!['split']!].map(strict);
+
+  it('are those that parseSize reads, in the same spellings', () => {
+    const digits = fc.oneof(
+      fc.integer({ min: 1, max: 999 }).map(String),
+      fc.constantFrom('1.5', '0.25', '1.', '.5', '-1', '1e3'),
+    );
+    const unit = fc.constantFrom(
+      '',
+      'B',
+      'b',
+      'kB',
+      'KB',
+      'kb',
+      'KiB',
+      'kib',
+      'MB',
+      'mB',
+      'MiB',
+      'GB',
+      'gB',
+      'GiB',
+      'TB',
+      'TiB',
+      'iB',
+      'k',
+      'G',
+      'PB',
+      'kBB',
+    );
+    const space = fc.constantFrom('', ' ', '  ');
+    fc.assert(
+      fc.property(digits, space, unit, space, (number, gap, name, end) => {
+        const text = `${end}${number}${gap}${name}${end}`;
+        const isRead = readsSize(text) || (number === '0.25' && /^b?$/i.test(name)); // well formed, but less than a byte
+        for (const accept of accepts) assert.equal(accept(text), isRead, JSON.stringify(text));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+});
+
+function readsSize(text: string): boolean {
+  try {
+    return parseSize(text) > 0;
+  } catch {
+    return false;
+  }
+}
 
 describe('mergedSchema', () => {
   it('is one document with local references only, and no keyword of ours', () => {

@@ -303,6 +303,25 @@ describe('weights out of the ordinary', () => {
   }
 });
 
+describe('the name of an observer', () => {
+  it('stays as the user spells it in recipe.yaml and config.json; run.json has the one that ran', async () => {
+    const model = await writeModel(tinyLlama({ layers: 1 }));
+    const spelt = (observer: string) =>
+      `{config_groups: {g: {targets: [Linear], weights: {num_bits: 8, strategy: channel, observer: ${observer}}}}${noHead}}`;
+    const [odd, plain] = [
+      await apply(model, spelt('Memoryless-MinMax')),
+      await apply(model, spelt('memoryless_minmax')),
+    ];
+    assert.match(readFileSync(join(odd.out, 'recipe.yaml'), 'utf8'), /observer: Memoryless-MinMax/);
+    const config = JSON.parse(readFileSync(join(odd.out, 'config.json'), 'utf8'));
+    assert.equal(config.quantization_config.config_groups.group_0.weights.observer, 'Memoryless-MinMax');
+    const { observers } = JSON.parse(readFileSync(join(odd.out, 'run.json'), 'utf8'));
+    assert.deepEqual([...new Set(Object.values(observers))], ['memoryless_minmax']);
+    const weights = (out: string) => readFileSync(join(out, 'model.safetensors'));
+    assert.deepEqual(weights(odd.out), weights(plain.out));
+  });
+});
+
 describe('arithmetic: exact', () => {
   it('takes the nearest code, and so errs less than the reference does in bfloat16', async () => {
     const options = (arithmetic: string) =>
@@ -321,7 +340,18 @@ describe('arithmetic: exact', () => {
       exact.report.plan.steps.map(step => step.arithmetic),
       ['exact'],
     );
-    assert.match(readFileSync(join(exact.out, 'report.md'), 'utf8'), /arithmetic: exact/);
+    for (const [i, { reference_squared_error: measured }] of exact.report.modules.entries())
+      assert.equal(measured, reference.report.modules[i]!.squared_error);
+    assert.ok(reference.report.modules.every(module => module.reference_squared_error === undefined));
+    assert.equal(reference.report.exact_arithmetic, null);
+    const { modules, mse, reference_mse: before } = exact.report.exact_arithmetic!;
+    const sum = (report: typeof exact.report) => report.modules.reduce((n, m) => n + (m.squared_error ?? 0), 0);
+    const elements = 2 * ((64 + 32 + 32 + 64) * 64 + 3 * 64 * 96);
+    assert.deepEqual([modules, mse, before], [14, sum(exact.report) / elements, sum(reference.report) / elements]);
+    const sentence = `arithmetic: exact leaves a mean squared error of ${mse.toExponential(2)} in 14 modules; the reference's arithmetic would leave ${before.toExponential(2)}. That is ${(100 * (1 - mse / before)).toPrecision(2)} % less.`;
+    assert.ok(readFileSync(join(exact.out, 'report.md'), 'utf8').includes(`- ${sentence}\n`), sentence);
+    assert.ok(readFileSync(join(exact.out, 'report.html'), 'utf8').includes(sentence.replace("'", '&#39;')), sentence);
+    assert.ok(!readFileSync(join(reference.out, 'report.html'), 'utf8').includes('arithmetic: exact'));
 
     const source = decodeCheckpoint(model);
     const [scales, codes] = [decodeCheckpoint(exact.out), readAll(exact.out)];
@@ -334,5 +364,15 @@ describe('arithmetic: exact', () => {
       const error = Math.abs(scales.get(`${name}.weight`)!.values[i]! - w[i]!);
       assert.ok(error <= s / 2 + 1e-9 || Math.abs(w[i]! / s) > 127, `element ${i} is off by ${error / s} steps`);
     }
+  });
+
+  it('makes no difference to a float32 model, and says so', async () => {
+    const model = await writeModel(tinyLlama({ layers: 1, dtype: 'F32' }));
+    const { report, out } = await apply(model, `{scheme: W8A8, arithmetic: exact${noHead}}`);
+    assert.equal(report.exact_arithmetic!.mse, report.exact_arithmetic!.reference_mse);
+    assert.match(
+      readFileSync(join(out, 'report.md'), 'utf8'),
+      /^- arithmetic: exact leaves the error of the reference's arithmetic as it is in 7 modules/m,
+    );
   });
 });

@@ -62,9 +62,10 @@ describe('a run that is killed at any call', () => {
     const late = calls - 60;
     for (let at = 1; at <= calls; at += at < late ? STRIDE : 1) {
       const out = begin();
-      const { last } = await crashAt(at, () => work(out));
+      const { last, leftOpen } = await crashAt(at, () => work(out));
       dropClaims(out);
       try {
+        assert.deepEqual(leftOpen, []);
         await check(out);
       } catch (error) {
         throw new Error(`killed at call ${at} of ${calls}, ${last}`, { cause: error });

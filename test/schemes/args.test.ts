@@ -108,6 +108,11 @@ describe('quantization args', () => {
     assert.deepEqual(complaints({ observer: 'mse', observer_kwargs: null }), []);
   });
 
+  it('compares observers whatever their spelling', () => {
+    const [a, b, c] = ['Static-MinMax', 'static_minmax', 'minmax'].map(observer => accept({ observer }));
+    assert.ok(sameArgs(a!, b!) && !sameArgs(a!, c!));
+  });
+
   it('compares actorders through their aliases', () => {
     const [a, b, c] = ['static', 'weight', 'dynamic'].map(actorder => accept({ group_size: 32, actorder }));
     assert.deepEqual(

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import promises from 'node:fs/promises';
+import promises, { type FileHandle } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +12,8 @@ export interface Crash<T> {
   /** Undefined when the work came to its end. */
   readonly error: unknown;
   readonly value: T | undefined;
+  /** Files that the work has opened and not closed. */
+  readonly leftOpen: readonly string[];
 }
 
 type Method = (this: unknown, ...args: unknown[]) => Promise<unknown>;
@@ -28,6 +30,8 @@ export async function crashAt<T>(
 ): Promise<Crash<T>> {
   let calls = 0;
   let last = '';
+  const opened = new Map<FileHandle, string>();
+  const leftOpen = () => [...opened].filter(([{ fd }]) => fd >= 0).map(([, path]) => path);
   /** Whether the call may go on. */
   const alive = (what: string): boolean => {
     calls++;
@@ -55,7 +59,11 @@ export async function crashAt<T>(
     original =>
       function (...args) {
         const creates = String(args[1]).startsWith('w');
-        return !creates || alive(`open ${String(args[0])}`) ? original(...args) : Promise.reject(failure);
+        if (creates && !alive(`open ${String(args[0])}`)) return Promise.reject(failure);
+        return original(...args).then(handle => {
+          opened.set(handle as FileHandle, String(args[0]));
+          return handle;
+        });
       } as Method,
   );
   for (const name of ['rmSync', 'rmdirSync']) {
@@ -95,9 +103,9 @@ export async function crashAt<T>(
   );
   syncBuiltinESMExports();
   try {
-    return { value: await work(), error: undefined, calls, last };
+    return { value: await work(), error: undefined, calls, last, leftOpen: leftOpen() };
   } catch (error) {
-    return { value: undefined, error, calls, last };
+    return { value: undefined, error, calls, last, leftOpen: leftOpen() };
   } finally {
     for (const back of undo) back();
     syncBuiltinESMExports();

@@ -143,6 +143,7 @@ function reportOf(modules: readonly ModuleReport[], layers: number, weights: key
     size,
     bits_per_weight: (size.after * 8) / parameters,
     bits_per_quantized_weight: bits,
+    exact_arithmetic: null,
     modules,
     remarks: coded.slice(0, 6).map(({ module }) => ({ module, message: 'one group is all zeros; its scale is 1' })),
     seconds: 641.4,

@@ -10,16 +10,17 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-/** Runs the built command line as a process (`npm test` builds it first). `cwd` defaults to the repository. */
+/** Runs the built command line as a process (`npm test` builds it first). `cwd` defaults to the repository, `uid` to this process's user. */
 export async function cli(
   args: readonly string[],
-  { cwd = ROOT, env = {} }: { cwd?: string; env?: Record<string, string> } = {},
+  { cwd = ROOT, env = {}, uid }: { cwd?: string; env?: Record<string, string>; uid?: number } = {},
 ): Promise<CliResult> {
   const result = await execa(process.execPath, [BIN, ...args], {
     cwd,
     env: { NO_COLOR: '1', NODE_OPTIONS: '', ...env },
     reject: false,
     stdin: 'ignore',
+    ...(uid === undefined ? {} : { uid, gid: uid }),
   });
   return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr };
 }

@@ -65,11 +65,12 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 
 /**
- * A size as transformers spells it: `5GB`, `500MB` (powers of ten), `2GiB` (powers of two), or a number of bytes.
+ * A size as transformers spells it: `5GB`, `500MB`, `20kB` (powers of ten), `2GiB` (powers of two), or a number of bytes; in any case. The
+ * schema of recipes accepts the same texts.
  * @throws TensorpressError ARGUMENT, with a sentence that begins with the value
  */
 export function parseSize(value: string | number): number {
-  const [, digits, unit = 'B'] = /^\s*(\d+(?:\.\d+)?)\s*([KMGT]?i?B)?\s*$/i.exec(String(value)) ?? [];
+  const [, digits, unit = 'B'] = /^\s*(\d+(?:\.\d+)?)\s*((?:[KMGT]i?)?B)?\s*$/i.exec(String(value)) ?? [];
   const bytes = Math.floor(Number(digits) * (UNITS[unit.toUpperCase()] ?? NaN));
   if (!Number.isSafeInteger(bytes) || bytes < 1) {
     throw new TensorpressError('ARGUMENT', `${JSON.stringify(value)} is not a size`, {

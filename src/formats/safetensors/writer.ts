@@ -86,7 +86,7 @@ export async function openForWriting(
         await writeAt(layout.header, 0);
       });
     } catch (error) {
-      await abort();
+      await abort().catch(() => {}); // the first error says more
       throw error;
     }
   }
@@ -151,7 +151,11 @@ async function reopen(
   for (const named of complete ? [false, true] : [false]) {
     try {
       const handle = await fs.open(named ? path : `${path}.partial`, 'r+');
-      if ((await handle.stat()).size === bytes) return { handle, named };
+      const stats = await handle.stat().catch(async (error: unknown) => {
+        await handle.close();
+        throw error;
+      });
+      if (stats.size === bytes) return { handle, named };
       await handle.close();
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error;

@@ -1,5 +1,6 @@
 import type { Diagnostic } from '../../../errors.js';
 import { printable } from '../../../formats/printable.js';
+import { exactSentence } from '../../report.js';
 import { counted } from '../figures.js';
 import { markup, type Markup } from '../markup.js';
 import { moduleName } from '../names.js';
@@ -11,6 +12,7 @@ const LINES = 40;
 /** What the plan and the run had to say: warnings, what was inferred about the model, remarks of modifiers. Equal remarks are one line. */
 export function remarksSection({ report }: View): Section | undefined {
   const { warnings, model } = report.plan;
+  const { exact_arithmetic: exact } = report;
   const modulesOf = new Map<string, string[]>();
   for (const { message, module } of report.remarks) {
     const names = modulesOf.get(message) ?? [];
@@ -19,6 +21,7 @@ export function remarksSection({ report }: View): Section | undefined {
   }
   const lines = [
     ...warnings.map(warning),
+    ...(exact === null ? [] : [markup`<li>${exactSentence(exact)}</li>\n`]),
     ...model.notes.map(note => markup`<li>${text(note)}</li>\n`),
     ...[...modulesOf].map(([message, names]) => markup`<li>${text(message)}${where(names)}</li>\n`),
   ];
