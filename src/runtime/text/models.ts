@@ -25,7 +25,7 @@ export function tokenModel(model: unknown, refuse: Refuse): TokenModel {
   const type = model['type'] ?? (Array.isArray(model['vocab']) ? 'Unigram' : 'merges' in model ? 'BPE' : undefined);
   if (type === 'BPE') return bpeModel(model, refuse);
   if (type === 'Unigram') return unigramModel(model, refuse);
-  return refuse(`holds a model of type ${String(type)}; only BPE and Unigram are known`);
+  return refuse(`holds a model of type ${JSON.stringify(type)}; only BPE and Unigram are known`);
 }
 
 function bpeModel(model: Json, refuse: Refuse): TokenModel {
