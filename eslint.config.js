@@ -8,6 +8,7 @@ const floors = [
   ['numerics'],
   ['schemes', 'formats'],
   ['runtime/model'],
+  ['runtime/text'],
   ['runtime/engine', 'runtime/kv'],
   ['observers'],
   ['modifiers'],

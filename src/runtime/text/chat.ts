@@ -1,0 +1,120 @@
+import { Template } from '@huggingface/jinja';
+import { TensorpressError, type Place } from '../../errors.js';
+import { isRecord } from '../../formats/records.js';
+
+/** One turn of a conversation; templates may use more than role and content (tool calls). */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content?: unknown;
+  readonly [key: string]: unknown;
+}
+
+export interface ChatOptions {
+  /** End with the opening of the assistant's turn. Default: false. */
+  readonly addGenerationPrompt?: boolean;
+  /** What `strftime_now` shows, in UTC. Default: the time of the call. */
+  readonly clock?: () => Date;
+  /** More variables for the template. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+}
+
+export interface ChatSources {
+  /** tokenizer_config.json; its `chat_template` is the template, or a list of named ones. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** chat_template.jinja, which goes before the others. */
+  readonly file: string | undefined;
+  /** chat_template.json. */
+  readonly processor: Readonly<Record<string, unknown>>;
+  /** bos_token, eos_token, ... by name, as the template sees them. */
+  readonly tokens: Readonly<Record<string, string>>;
+  /** Where errors say the template is. */
+  readonly place: Place;
+}
+
+/**
+ * The chat template of a model as a function, undefined when it has none. The template is read at the first call, so that a template that
+ * nobody uses stops nobody.
+ * @throws TensorpressError MODEL when the template is not valid, ARGUMENT when it refuses the messages
+ */
+export function chatTemplate({ config, file, processor, tokens, place }: ChatSources) {
+  const source = file ?? named(processor['chat_template']) ?? named(config['chat_template']);
+  if (source === undefined) return undefined;
+  let template: Template | undefined;
+
+  return (messages: readonly ChatMessage[], options: ChatOptions = {}): string => {
+    const { addGenerationPrompt = false, clock = () => new Date(), variables = {} } = options;
+    try {
+      template ??= new Template(source);
+    } catch (error) {
+      throw new TensorpressError('MODEL', `the chat template is not valid: ${messageOf(error)}`, {
+        place,
+        hint: 'fetch the tokenizer again, or give plain text instead of messages',
+        cause: error,
+      });
+    }
+    try {
+      return template.render({
+        bos_token: '',
+        eos_token: '',
+        ...tokens,
+        tools: null,
+        documents: null,
+        strftime_now: (format: string) => strftime(format, clock()),
+        ...variables,
+        messages,
+        add_generation_prompt: addGenerationPrompt,
+      });
+    } catch (error) {
+      throw new TensorpressError('ARGUMENT', `the chat template refuses the messages: ${messageOf(error)}`, {
+        place,
+        hint: 'check the roles and their order, or give plain text instead of messages',
+        cause: error,
+      });
+    }
+  };
+}
+
+/** A template, or the one called `default` of several. */
+function named(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  const list: readonly unknown[] = Array.isArray(value) ? value : [];
+  const entries = list.filter(isRecord);
+  const chosen = entries.find(({ name }) => name === 'default') ?? (entries.length === 1 ? entries[0] : undefined);
+  const template = chosen?.['template'];
+  return typeof template === 'string' ? template : undefined;
+}
+
+const MONTHS = 'January February March April May June July August September October November December'.split(' ');
+const DAYS = 'Sunday Monday Tuesday Wednesday Thursday Friday Saturday'.split(' ');
+
+/** C's strftime in UTC and English, the conversions that chat templates use; others stay as they are. */
+function strftime(format: string, date: Date): string {
+  const two = (value: number) => String(value).padStart(2, '0');
+  const month = MONTHS[date.getUTCMonth()]!;
+  const day = DAYS[date.getUTCDay()]!;
+  const values: Readonly<Record<string, string>> = {
+    Y: String(date.getUTCFullYear()),
+    y: two(date.getUTCFullYear() % 100),
+    m: two(date.getUTCMonth() + 1),
+    d: two(date.getUTCDate()),
+    e: String(date.getUTCDate()).padStart(2),
+    H: two(date.getUTCHours()),
+    I: two(date.getUTCHours() % 12 || 12),
+    M: two(date.getUTCMinutes()),
+    S: two(date.getUTCSeconds()),
+    p: date.getUTCHours() < 12 ? 'AM' : 'PM',
+    B: month,
+    b: month.slice(0, 3),
+    A: day,
+    a: day.slice(0, 3),
+    '%': '%',
+  };
+  return format.replace(/%-?([A-Za-z%])/g, (all, letter: string) => {
+    const value = values[letter];
+    return value === undefined ? all : all.startsWith('%-') ? value.replace(/^[0 ](?=.)/, '') : value;
+  });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
