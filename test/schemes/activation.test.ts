@@ -51,6 +51,14 @@ describe('fake quantization of activations', () => {
     assert.deepEqual([...values], [224, 0.5, -3.25]);
   });
 
+  it('heads have one scale each', () => {
+    const args = normalizeArgs({ type: 'float', strategy: 'attn_head' }).args!;
+    const stored = { scale: Float32Array.of(0.5, 2), zeroPoint: null, globalScale: null };
+    const { values, scaleShape } = fakeQuantize(Float32Array.of(3.3, 3.3, -1, 1000), [2, 2], args, 'F32', { stored });
+    assert.deepEqual([...values], [3.25, 3.25, -1, 896]);
+    assert.deepEqual(scaleShape, [2]);
+  });
+
   it('a token has one scale, whatever its neighbours are', () => {
     const args = normalizeArgs({ strategy: 'token', dynamic: true }).args!;
     const x = normal(3 * 8, 1);

@@ -28,7 +28,7 @@ export function conformance(
     before(async function () {
       const opened = await open();
       if ('skip' in opened) {
-        this.test!.title += `: ${opened.skip}`;
+        console.log(`    does not run here: ${opened.skip}`);
         this.skip();
       }
       engine = opened;

@@ -30,7 +30,7 @@ export interface Ops {
    */
   rope: { in: { x: Value; cos: Value; sin: Value }; with: { headDim: number } };
   /**
-   * softmax(cap tanh(q kᵀ scale / cap)) v: q [T, heads headDim], k and v [B K, kvHeads headDim] -> [T, heads headDim]. Keys are those of the
+   * softmax(cap tanh(q kᵀ scale / cap)) v: q [T, heads headDim], k and v [B S, kvHeads headDim] -> [T, heads headDim]. Keys are those of the
    * past (pastK, pastV [B P, ...] with pastPositions [P]), then the S of this run. Position i sees position j where j <= i, and i - j < window
    * where there is one. Where sealed (uint8 [S, P + S]) is 1, the key and value are those of sealedK and sealedV [B (P + S), ...].
    */
@@ -73,9 +73,10 @@ export interface Ops {
   /** Each block of n consecutive elements times the matrix: [T, m n], [n, n] -> [T, m n]; x M factor */
   transform: { in: { x: Value; matrix: Value }; with: { factor: number } };
   /**
-   * Quantized and dequantized as a reader's kernels do it, in float32: [T, C] -> [T, C]. Without `scale` parameters come from x itself. tensor: one
-   * scale; token: one per row; group and tensor_group: one per group of a row; attn_head: scale [heads], one per C / heads columns. A dynamic
-   * tensor scale spans the whole array.
+   * Quantized and dequantized as a reader's kernels do it, in float32: [T, C] -> [T, C]. Without `scale` parameters come from x itself, with
+   * `globalScale` [1] for NVFP4. token: one scale per row; group and tensor_group: one per group of a row; tensor: one for the whole array.
+   * Stored are those of tensor, `scale` [1], and attn_head, [heads], one per C / heads columns; `zeroPoint`, in numbers of the signed range,
+   * has the shape of `scale`.
    */
   fake_quantize: {
     in: { x: Value; scale?: Value; zeroPoint?: Value; globalScale?: Value };

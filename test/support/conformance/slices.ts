@@ -51,7 +51,11 @@ const rope = (x: Value, headDim: number, out: Value): Op => ({
 });
 const PAST = { pastK: 'past.k', pastV: 'past.v', pastPositions: 'past.positions' };
 
-function attention({ heads, kvHeads, headDim }: Sizes, past = false, { window = null, cap = null } = {}): Op {
+function attention(
+  { heads, kvHeads, headDim }: Sizes,
+  past = false,
+  { window, cap }: { window: number | null; cap: number | null } = { window: null, cap: null },
+): Op {
   const arrays = {
     q: 'self_attn.q',
     k: 'self_attn.k',
@@ -103,7 +107,7 @@ function gemmaLayer(sizes: Sizes): Op[] {
     norm('self_attn.k_proj', 'self_attn.k_norm', headDim, 1),
     rope('self_attn.q_norm', headDim, 'self_attn.q'),
     rope('self_attn.k_norm', headDim, 'self_attn.k'),
-    attention(sizes, false, { window: 4, cap: 50 } as never),
+    attention(sizes, false, { window: 4, cap: 50 }),
     linear('self_attn.attention', 'self_attn.o_proj'),
     norm('self_attn.o_proj', 'post_attention_layernorm', hidden, 1),
     add('hidden', 'post_attention_layernorm', 'between'),
@@ -125,15 +129,18 @@ export function layerArrays(
   const at = Int32Array.from({ length: P + S }, (_, i) => 3 + i + Math.floor(i / 4)); // with gaps
   const { cos, sin } = angles(at.subarray(P), headDim / 2);
   const kv = kvHeads * headDim;
+  const past = {
+    'past.k': draw.floats([B * P, kv]),
+    'past.v': draw.floats([B * P, kv]),
+    'past.positions': { shape: [P], data: at.slice(0, P) },
+  };
   const norms = ['input', 'post_attention', 'pre_feedforward', 'post_feedforward'];
   return {
     hidden: draw.floats([B * S, hidden]),
     positions: { shape: [S], data: at.slice(P) },
     'rope.cos': cos,
     'rope.sin': sin,
-    'past.k': draw.floats([B * P, kv]),
-    'past.v': draw.floats([B * P, kv]),
-    'past.positions': { shape: [P], data: at.slice(0, P) },
+    ...(P > 0 ? past : {}),
     'self_attn.q_proj.weight': weight(heads * headDim, hidden),
     'self_attn.k_proj.weight': weight(kv, hidden),
     'self_attn.v_proj.weight': weight(kv, hidden),
@@ -200,7 +207,7 @@ function head(): Case {
   });
 }
 
-/** A rotation, quantized inputs, a Linear, and quantized outputs as a site of their own. */
+/** What a compressed checkpoint adds to a layer. */
 function quantizedLinears(): Case {
   const draw = draws(350);
   const args = normalizeArgs({ strategy: 'token', dynamic: true }).args!;
