@@ -16,18 +16,18 @@ export interface RopeOptions {
   readonly partial?: boolean;
   /** The original context where config.json does not tell it; default: `max_position_embeddings`. */
   readonly original?: number;
-  /** Other names of types. */
-  readonly renamed?: Readonly<Record<string, string>>;
+  /** The only types of the family, by all their names. Default: every type, by its own name. */
+  readonly types?: Readonly<Record<string, string>>;
 }
 
 /**
  * The rotary embedding that config.json describes, as transformers reads it: `rope_scaling` of old files or `rope_parameters`, with `rope_theta`
  * and `partial_rotary_factor` inside or beside it.
- * @throws TensorpressError MODEL naming the field that is of the wrong kind, contradicts another, or that the family does not read
+ * @throws TensorpressError MODEL naming the field that is of the wrong kind or that the family does not read
  */
 export function readRope(
   settings: Settings,
-  { theta = 10000, partial = false, original, ...options }: RopeOptions,
+  { headDim, theta = 10000, partial = false, original, types }: RopeOptions,
 ): Rope {
   const given = parametersOf(settings);
   for (const [key, value] of Object.entries(given)) {
@@ -36,9 +36,12 @@ export function readRope(
   }
   const inside = given['partial_rotary_factor'];
   const beside = settings.raw('partial_rotary_factor');
+  const base = settings.raw('rope_theta');
   const share = inside ?? beside ?? 1;
-  const named = typeIn(settings, given);
-  const type = typeof named === 'string' ? (options.renamed?.[named] ?? named) : named;
+  const named = typeIn(given);
+  const type = types === undefined ? named : types[String(named)];
+  if (type === undefined)
+    throw settings.wrong('rope_parameters.rope_type', named, `one of ${Object.keys(types!).join(', ')}`);
   const proportional = type === 'proportional';
   const free = partial || proportional;
   if (typeof share !== 'number' || !(share > 0 && share <= 1) || (!free && share !== 1)) {
@@ -46,8 +49,8 @@ export function readRope(
   }
   const top = settings.countOrNull('original_max_position_embeddings', original ?? null);
   return makeRope(settings, {
-    headDim: options.headDim,
-    theta: given['rope_theta'] ?? settings.raw('rope_theta') ?? theta,
+    headDim,
+    theta: given['rope_theta'] ?? base ?? theta,
     share: proportional ? 1 : share,
     parameters: {
       ...given,
@@ -80,7 +83,7 @@ export function readRopes(settings: Settings, headDim: number): { readonly local
       headDim,
       theta: parameters['rope_theta'] ?? theta,
       share,
-      parameters: { ...parameters, rope_type: typeIn(settings, parameters) },
+      parameters: { ...parameters, rope_type: typeIn(parameters) },
     });
   };
   return {
@@ -89,36 +92,17 @@ export function readRopes(settings: Settings, headDim: number): { readonly local
   };
 }
 
-/** transformers reads only the old spelling where a file holds both; they have to agree. */
+/** Where a file holds both spellings, transformers reads the old one only. */
 function parametersOf(settings: Settings): Json {
   const [old, now] = ['rope_scaling', 'rope_parameters'].map(key => {
     const value = settings.raw(key) ?? {};
     if (!isRecord(value)) throw settings.wrong(key, value, 'an object');
     return value;
   }) as [Json, Json];
-  if (Object.keys(old).length === 0) return now;
-  if (Object.keys(now).length > 0) {
-    const theta = settings.raw('rope_theta');
-    const canonical = (value: Json) => ({
-      rope_theta: theta,
-      ...value,
-      rope_type: typeIn(settings, value),
-      type: null,
-    });
-    const [a, b]: Json[] = [canonical(old), canonical(now)];
-    for (const key of new Set([...Object.keys(a!), ...Object.keys(b!)])) {
-      if (JSON.stringify(a![key] ?? null) === JSON.stringify(b![key] ?? null)) continue;
-      throw settings.wrong(`rope_scaling.${key}`, a![key], `what rope_parameters.${key} is`);
-    }
-  }
-  return old;
+  return Object.keys(old).length > 0 ? old : now;
 }
 
-function typeIn(settings: Settings, parameters: Json): unknown {
-  const { rope_type: type, type: old } = parameters;
-  if (type !== undefined && old !== undefined && type !== old) {
-    throw settings.wrong('rope_parameters.type', old, 'what rope_type is');
-  }
+function typeIn({ rope_type: type, type: old }: Json): unknown {
   return type ?? old ?? 'default';
 }
 

@@ -65,6 +65,16 @@ export class Settings {
     throw this.wrong(key, value, 'a whole number above 0');
   }
 
+  /** How many experts a layer has, by either of its names. */
+  experts(fallback: number): number {
+    const [one, other] = [this.raw('num_local_experts'), this.raw('num_experts')];
+    const value = one ?? other ?? fallback;
+    if (!isCount(value))
+      throw this.wrong(one == null ? 'num_experts' : 'num_local_experts', value, 'a whole number, 0 or more');
+    if (other != null && other !== value) throw this.wrong('num_experts', other, `what num_local_experts is, ${value}`);
+    return value;
+  }
+
   /** A whole number above 0, or null; `fallback` where the field is absent. */
   countOrNull(key: string, fallback: number | null): number | null {
     const value = this.raw(key);

@@ -1,6 +1,6 @@
 import { TensorpressError } from '../../errors.js';
-import { isRecord } from '../../formats/records.js';
 import { printable } from '../../formats/printable.js';
+import { isRecord } from '../../formats/records.js';
 import type { Model } from './model.js';
 
 /** Words in the names of fields that say how a model computes. */
@@ -60,9 +60,11 @@ const MATHEMATICAL = new RegExp(
 const HARMLESS =
   /^_|dropout|pdrop|^attn_implementation$|^(vocab_size|hidden_size|num_hidden_layers|max_position_embeddings|model_max_length)$|^initializer|^tie_|^output_(attentions|hidden_states|router_logits)$|aux_loss|jitter|^task_specific|^max_window_layers$|activation_checkpoint|gradient|transformers|^num_beam|^is_(llama_config|encoder_decoder|decoder)$|^embedding_size$|^temperature$/;
 
+/** Flags for what every decoder here does. */
+const ALWAYS_ON = /^(is_)?causal|^(use|apply)_(rope|rotary)/;
+
 /** Values, besides null, false, nothing and an empty list, with which a field changes nothing. */
 const NEUTRAL: readonly (readonly [RegExp, unknown])[] = [
-  [/^is_causal$/, true],
   [/^use_cache$/, true],
   [/^position_embedding_type$/, 'rope'],
   [/multiplier|factor|scal(e|ing)$|^full_attn_mod$|^pretraining_tp$|^mlp_factor$/, 1],
@@ -99,6 +101,7 @@ export function checkUnread(
 }
 
 function isNeutral(key: string, value: unknown): boolean {
+  if (ALWAYS_ON.test(key)) return value === true;
   if (value == null || value === false) return true;
   if (Array.isArray(value) && value.length === 0) return true;
   if (isRecord(value) && Object.keys(value).length === 0) return true;

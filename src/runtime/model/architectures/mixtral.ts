@@ -30,7 +30,7 @@ export const mixtral: Architecture = {
       hidden,
       intermediate: settings.count('intermediate_size'),
       act: settings.activation('hidden_act', 'silu'),
-      count: settings.count('num_local_experts', 8),
+      count: settings.experts(8),
       top: settings.count('num_experts_per_tok', 2),
       normalize: true,
       at: 'block_sparse_moe',

@@ -30,7 +30,8 @@ export const phi3: Architecture = {
     const mlp = readMlp(settings);
     const norm = readNorm(settings, 1e-5);
     const { hidden } = mlp;
-    const rope = { ...attention, partial: true, original: 4096, renamed: { su: 'longrope', yarn: 'longrope' } };
+    const types = { default: 'default', longrope: 'longrope', su: 'longrope', yarn: 'longrope' };
+    const rope = { headDim: attention.headDim, partial: true, original: 4096, types };
     return assemble(settings, {
       hidden,
       norm,

@@ -33,7 +33,7 @@ export const qwen3Moe: Architecture = {
     const attention = { ...readAttention(settings, { kvHeads: 4 }), norm, window, bias: { qkv: bias, o: bias } };
     const mlp = readMlp(settings);
     const { hidden, act } = mlp;
-    const count = settings.raw('num_experts') === 0 ? 0 : settings.count('num_experts', 128);
+    const count = settings.experts(128);
     const moe = {
       ...{ hidden, act, count, at: 'mlp', names: { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' } },
       intermediate: settings.count('moe_intermediate_size', 768),
