@@ -62,6 +62,7 @@ function program(
 ): Program {
   const { tf } = backend;
   const unneeded = lastReads(slice);
+  const made = new Set(slice.ops.map(op => op.out));
 
   const compute = (inputs: Readonly<Record<Value, Tensor>>): Record<Value, Tensor> => {
     for (const value of slice.inputs) if (inputs[value] === undefined) throw new Error(`nothing is given for ${value}`);
@@ -90,6 +91,11 @@ function program(
       onDevice: value => live.has(value) || given(value).data === undefined,
       shape: value => live.get(value)?.shape ?? given(value).shape,
     };
+    /** The caller's own: also where an array of the caller passes through, on a backend that does not copy it. */
+    const own = (value: Value): TfTensor => {
+      const array = made.has(value) ? undefined : given(value);
+      return array?.data ? upload(backend, array.data.slice(), array.shape) : tf.clone(arrays.at(value));
+    };
     const free = (value: Value): void => {
       live.get(value)?.dispose();
       live.delete(value);
@@ -102,7 +108,7 @@ function program(
         );
         unneeded[i]!.forEach(free);
       });
-      const outputs = slice.outputs.map(value => [value, tf.clone(arrays.at(value))] as const);
+      const outputs = slice.outputs.map(value => [value, own(value)] as const);
       return Object.fromEntries(outputs.map(([value, device]) => [value, hold({ device }, device.shape)]));
     } catch (cause) {
       if (cause instanceof TensorpressError) throw cause;
