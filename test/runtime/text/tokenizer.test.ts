@@ -55,7 +55,7 @@ const fails = (folder: string, message: RegExp, hint = /./, vocabulary?: number)
     return true;
   });
 
-/** A byte-level-free BPE of a few letters. */
+/** A BPE of a few letters. */
 const letters = (more: Record<string, unknown> = {}) => ({
   added_tokens: [{ id: 5, content: '<s>', special: true }],
   normalizer: null,
@@ -97,7 +97,7 @@ describe('loadTokenizer', () => {
 
     it('loses nothing', () => {
       fc.assert(
-        fc.property(fc.string({ unit: 'binary', maxLength: 200 }), text => {
+        fc.property(fc.string({ unit: 'binary', maxLength: 60 }), text => {
           assert.equal(tokenizer.decode(tokenizer.encode(text)), text);
         }),
       );
@@ -117,7 +117,7 @@ describe('loadTokenizer', () => {
       const { cases } = goldenJson<{ cases: GoldenCase[] }>(`gguf/tokenizer/${name}/cases.json`)!;
       const tokenizer = await loadTokenizer(dirname(goldenPath(`gguf/tokenizer/${name}/config.json`)!));
       for (const { text, ids, ids_no_parse_special, ids_default, reference_equal } of cases) {
-        if (reference_equal !== true) continue;
+        if (!reference_equal) continue;
         assert.deepEqual(tokenizer.encode(text, { specials: true }), ids, `${name} ${text}`);
         if (ids_no_parse_special) assert.deepEqual(tokenizer.encode(text), ids_no_parse_special, `${name} ${text}`);
         if (Array.isArray(ids_default)) assert.deepEqual(tokenizer.encodeWithSpecials(text), ids_default);
