@@ -1,6 +1,6 @@
-import { Template } from '@huggingface/jinja';
 import { TensorpressError, type Place } from '../../errors.js';
 import { isRecord } from '../../formats/records.js';
+import { jinja, type JinjaTemplate } from './huggingface.js';
 
 /** One turn of a conversation; templates may use more than role and content (tool calls). */
 export interface ChatMessage {
@@ -39,12 +39,12 @@ export interface ChatSources {
 export function chatTemplate({ config, file, processor, tokens, place }: ChatSources) {
   const source = file ?? named(processor['chat_template']) ?? named(config['chat_template']);
   if (source === undefined) return undefined;
-  let template: Template | undefined;
+  let template: JinjaTemplate | undefined;
 
   return (messages: readonly ChatMessage[], options: ChatOptions = {}): string => {
     const { addGenerationPrompt = false, clock = () => new Date(), variables = {} } = options;
     try {
-      template ??= new Template(source);
+      template ??= new jinja.Template(source);
     } catch (error) {
       throw new TensorpressError('MODEL', `the chat template is not valid: ${messageOf(error)}`, {
         place,
@@ -53,7 +53,7 @@ export function chatTemplate({ config, file, processor, tokens, place }: ChatSou
       });
     }
     try {
-      return template.render({
+      return render(template, {
         bos_token: '',
         eos_token: '',
         ...tokens,
@@ -72,6 +72,28 @@ export function chatTemplate({ config, file, processor, tokens, place }: ChatSou
       });
     }
   };
+}
+
+const CONSTANTS = { true: true, True: true, false: false, False: false, none: null, None: null };
+
+/** `Template.render`, whose own `strftime_now` has a clock that cannot be set. */
+function render(template: JinjaTemplate, variables: Readonly<Record<string, unknown>>): string {
+  const environment = new jinja.Environment();
+  const all = { ...CONSTANTS, raise_exception, range, ...variables };
+  for (const [name, value] of Object.entries(all)) environment.set(name, value);
+  return String(new jinja.Interpreter(environment).run(template.parsed).value);
+}
+
+function raise_exception(message: string): never {
+  throw new Error(message);
+}
+
+/** Python's range. */
+function range(...bounds: number[]): number[] {
+  const [start, stop, step = 1] = bounds.length === 1 ? [0, bounds[0]!] : bounds;
+  if (step === 0) throw new Error('range() with a step of 0');
+  const count = Math.max(0, Math.ceil((stop! - start!) / step));
+  return Array.from({ length: count }, (_, i) => start! + i * step);
 }
 
 /** A template, or the one called `default` of several. */

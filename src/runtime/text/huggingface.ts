@@ -1,6 +1,7 @@
+import * as jinjaPackage from '@huggingface/jinja';
 import * as library from '@huggingface/tokenizers';
 
-// The package's types are written for bundlers: Node's way to resolve modules finds few of them. These are the parts used here.
+// The types of both packages are written for bundlers: Node's way to resolve modules finds few of them. These are the parts used here.
 
 interface Library {
   readonly SplitPreTokenizer: new (config: object) => { readonly pattern: RegExp | null };
@@ -26,3 +27,19 @@ export function decoderOf(config: object): (tokens: readonly string[]) => string
   const step = new SequenceDecoder({ type: 'Sequence', decoders: [config] });
   return tokens => step.decode_chain([...tokens]);
 }
+
+export interface JinjaTemplate {
+  /** The program that an interpreter runs. */
+  readonly parsed: object;
+}
+
+interface JinjaEnvironment {
+  set(name: string, value: unknown): unknown;
+}
+
+/** The template language of chat templates. */
+export const jinja = jinjaPackage as unknown as {
+  readonly Template: new (source: string) => JinjaTemplate;
+  readonly Environment: new () => JinjaEnvironment;
+  readonly Interpreter: new (environment: JinjaEnvironment) => { run(program: object): { readonly value: unknown } };
+};

@@ -101,8 +101,9 @@ function unigramModel(model: Json, refuse: Refuse): TokenModel {
   return {
     vocabulary,
     encode: unigramEncoder({
-      segment: unigram({ pieces }),
+      segment: unigram({ pieces, unknown: isCount(unknown) ? unknown : undefined }),
       idOf: token => vocabulary.get(token),
+      nameOf: text => vocabulary.get(text),
       fallback: model['byte_fallback'] === true,
       unknown: isCount(unknown) ? unknown : undefined,
     }),
@@ -112,6 +113,8 @@ function unigramModel(model: Json, refuse: Refuse): TokenModel {
 export interface UnigramSteps {
   segment: ReturnType<typeof unigram>;
   idOf: (token: string) => number | undefined;
+  /** Id of a run that no piece covers but that is the name of a token all the same: of the unknown token itself. */
+  nameOf?: (text: string) => number | undefined;
   /** Spell what no piece covers as bytes. */
   fallback: boolean;
   /** Id of the unknown token; undefined drops what cannot be spelt. */
@@ -119,12 +122,20 @@ export interface UnigramSteps {
 }
 
 /** Segments as ids: what no piece covers becomes bytes, or one unknown token for each run of it. */
-export function unigramEncoder({ segment, idOf, fallback, unknown }: UnigramSteps): (piece: string) => number[] {
+export function unigramEncoder({
+  segment,
+  idOf,
+  nameOf,
+  fallback,
+  unknown,
+}: UnigramSteps): (piece: string) => number[] {
   const outside = unknown === undefined ? [] : [unknown];
-  return piece =>
-    segment(piece).flatMap(({ text, id }) =>
-      id !== undefined ? [id] : ((fallback ? byteIds(text, idOf) : undefined) ?? outside),
-    );
+  const spell = (text: string) => {
+    const name = nameOf?.(text);
+    if (name !== undefined) return [name];
+    return (fallback ? byteIds(text, idOf) : undefined) ?? outside;
+  };
+  return piece => segment(piece).flatMap(({ text, id }) => (id === undefined ? spell(text) : [id]));
 }
 
 /** The table behind the cuts is made when the first long piece comes. */

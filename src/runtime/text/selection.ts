@@ -6,8 +6,8 @@ export interface Selection {
   offer(row: Row): void;
   /** Nothing that comes can change the result any more. */
   full(): boolean;
-  /** `note`: what was left out, for a sentence that ends with the name of the file. */
-  finish(): { readonly rows: readonly Row[]; readonly note: string | undefined };
+  /** `note`: what was left out of the file `name`. */
+  finish(name: string): { readonly rows: readonly Row[]; readonly note: string | undefined };
 }
 
 /** The first `limit` rows. */
@@ -20,7 +20,7 @@ export function firstRows(limit: number): Selection {
       else more = true;
     },
     full: () => more,
-    finish: () => ({ rows, note: more ? `only the first ${rows.length} rows are used` : undefined }),
+    finish: name => ({ rows, note: more ? `only the first ${rows.length} rows of ${name} are used` : undefined }),
   };
 }
 
@@ -36,9 +36,12 @@ export function drawnRows(limit: number, { float64 }: Random): Selection {
       if (drawn.length >= 2 * limit) sort();
     },
     full: () => false,
-    finish: () => {
+    finish: name => {
       const rows = sort().map(({ row }) => row);
-      return { rows, note: rows.length < seen ? `${rows.length} rows are drawn from the ${seen}` : undefined };
+      return {
+        rows,
+        note: rows.length < seen ? `${rows.length} rows are drawn from the ${seen} of ${name}` : undefined,
+      };
     },
   };
 }

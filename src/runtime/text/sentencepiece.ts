@@ -129,6 +129,7 @@ export function sentencePiecePipeline(model: SentencePieceModel, refuse: Refuse)
     },
     decode: tokens => {
       const text = joinBytes(tokens).join('').replaceAll(MARK, ' ');
+      if (model.collapseSpaces) return text.replace(/^ +/, '');
       return model.dummyPrefix && text.startsWith(' ') ? text.slice(1) : text;
     },
   };

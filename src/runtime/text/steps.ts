@@ -14,7 +14,7 @@ type Normalize = (text: string) => string;
 type PreTokenize = (text: string, first: boolean) => readonly string[];
 type Decode = (tokens: readonly string[]) => readonly string[];
 
-const PLAIN_NORMALIZERS = new Set(['NFC', 'NFD', 'NFKC', 'NFKD', 'Lowercase', 'Prepend', 'Replace', 'Strip']);
+const PLAIN_NORMALIZERS = new Set(['NFC', 'NFD', 'NFKC', 'NFKD', 'Lowercase', 'Prepend', 'Replace']);
 
 export function normalizer(config: unknown, refuse: Refuse): Normalize {
   if (config == null) return text => text;
@@ -29,9 +29,23 @@ export function normalizer(config: unknown, refuse: Refuse): Normalize {
     const charsmap = readCharsmap(Buffer.from(blob, 'base64'));
     return charsmap === undefined ? refuse('has a damaged precompiled_charsmap') : normalizeGraphemes(charsmap);
   }
+  if (type === 'Strip') {
+    const [left, right] = [json['strip_left'] === true, json['strip_right'] === true];
+    return text => {
+      const cut = left ? text.replace(/^\p{White_Space}+/u, '') : text;
+      return right ? withoutEnd(cut) : cut;
+    };
+  }
   if (!PLAIN_NORMALIZERS.has(type)) return refuse(`uses the normalizer ${type}, which is not supported`);
   const step = attempt(() => normalizerOf(json), `normalizer ${type}`, refuse);
   return text => (text === '' ? '' : step(text));
+}
+
+/** Without the white space at its end; a loop, because a pattern would look for that end at every space of a long text. */
+function withoutEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && /\p{White_Space}/u.test(text.charAt(end - 1))) end -= 1;
+  return text.slice(0, end);
 }
 
 export function preTokenizer(config: unknown, refuse: Refuse): PreTokenize {

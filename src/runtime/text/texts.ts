@@ -125,9 +125,9 @@ async function collect(path: string, { tokenizer, vocabulary, fs }: TextOptions,
     for (const row of rowsOf(ids, cut, cutting, losses)) selection.offer(row);
   }
 
-  const { rows, note } = selection.finish();
+  const { rows, note } = selection.finish(file.name);
   if (rows.length === 0) throw noRows(file, losses, cutting);
-  notes.push(...sentences(file.name, length, losses), ...(note === undefined ? [] : [`${note} of ${file.name}`]));
+  notes.push(...sentences(file.name, length, losses), ...(note === undefined ? [] : [note]));
   return {
     rows,
     tokens: rows.reduce((sum, { ids }) => sum + ids.length, 0),

@@ -141,7 +141,9 @@ function addExtra(pipeline: Pipeline, config: Json, added: Json, refuse: Refuse)
   const decoders = isRecord(config['added_tokens_decoder']) ? config['added_tokens_decoder'] : {};
   const listed = [
     ...Object.entries(decoders).map(([id, token]) => addedToken(token, refuse, id)),
-    ...Object.entries(added).map(([content, id]) => addedToken({ content, id, special: false }, refuse)),
+    ...Object.entries(added).map(([content, id]) =>
+      addedToken({ content, id, special: false, normalized: false }, refuse),
+    ),
   ];
   const known = new Set(pipeline.added.map(({ content }) => content));
   const extra: AddedToken[] = [];

@@ -2,6 +2,8 @@
 export interface UnigramModel {
   /** Piece -> id, score; pieces that text never becomes (control, byte) are left out. */
   readonly pieces: ReadonlyMap<string, { readonly id: number; readonly score: number }>;
+  /** The piece that stands for what is unknown, where it is one of them: its name in a text is as unknown as what it stands for. */
+  readonly unknown?: number | undefined;
 }
 
 /** A piece of the best segmentation; `id` undefined: characters that no piece covers, joined where they are neighbours. */
@@ -17,7 +19,7 @@ const UNKNOWN_PENALTY = 10;
  * The most probable segmentation of a text under a unigram language model (Kudo 2018), by Viterbi in float64, from the left; of equal
  * segmentations the one found first, as in `tokenizers`. Time is proportional to the length of the text.
  */
-export function unigram({ pieces }: UnigramModel): (text: string) => Segment[] {
+export function unigram({ pieces, unknown: unknownId }: UnigramModel): (text: string) => Segment[] {
   // Every prefix of a piece, so that the search for the pieces at a position ends where no piece goes on.
   const prefixes = new Set<string>();
   let lowest = Infinity;
@@ -46,7 +48,7 @@ export function unigram({ pieces }: UnigramModel): (text: string) => Segment[] {
         if (!prefixes.has(candidate)) break;
         const piece = pieces.get(candidate);
         if (piece === undefined) continue;
-        offer(start, end, piece.score, piece.id);
+        offer(start, end, piece.score, piece.id === unknownId ? -1 : piece.id);
         single ||= end === start + width;
       }
       if (!single) offer(start, start + width, unknown, -1);

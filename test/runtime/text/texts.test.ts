@@ -111,7 +111,7 @@ describe('evaluationRows', () => {
     const some = await evaluationRows(path, { ...options, context: 8, windows: 3 });
     assert.deepEqual(idsOf(some), idsOf(all).slice(0, 3));
     assert.deepEqual(some.file, all.file);
-    assert.ok(some.notes.includes('only the first 3 rows are used of a.jsonl'));
+    assert.ok(some.notes.includes('only the first 3 rows of a.jsonl are used'));
     assert.notEqual(some.sha256, all.sha256);
   });
 
