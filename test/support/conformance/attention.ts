@@ -63,12 +63,12 @@ function shuffled(draw: Draw, values: Int32Array): Int32Array {
   return values;
 }
 
-/** Equal keys, zeros for queries, huge and tiny values: every weight is 1 / n. */
+/** Equal keys, zeros for queries, values huge and tiny but the same for all keys: every weight is 1 / n. */
 function alike(): Case {
   const arrays = {
     q: floats([6, 128], i => (i < 384 ? 0 : -0)),
     k: floats([6, 64], () => 0.7),
-    v: floats([6, 64], i => [1e15, -1e-30, 0, -1e15, 3][i % 5]!),
+    v: floats([6, 64], i => [1e15, -1e-30, 0, -1e15, 3][(i % 64) % 5]!),
     positions: { shape: [6], data: Int32Array.from({ length: 6 }, (_, i) => i) },
   };
   const constants = { heads: 2, kvHeads: 1, headDim: 64, scale: 0.125, window: null, cap: null };
