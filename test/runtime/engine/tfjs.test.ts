@@ -62,7 +62,7 @@ for (const device of ['wasm', 'cpu'] as const) {
       const inputs = { ...given(), x: engine.tensor(new Float32Array(3), [1, 3]) };
       await assert.rejects(engine.compile(linear).run(inputs), ({ code, message }: TensorpressError) => {
         assert.equal(code, 'ENGINE');
-        assert.match(message, new RegExp(`^tfjs failed on ${device}: .*shape`));
+        assert.match(message, new RegExp(`^tfjs fails on ${device}: .*shape`));
         return true;
       });
       assert.equal(tf.memory().numTensors, numTensors);
@@ -78,7 +78,7 @@ for (const device of ['wasm', 'cpu'] as const) {
     it('refuses a tensor that was disposed, and an input that is missing', async () => {
       const inputs = given();
       inputs.w.dispose();
-      await assert.rejects(engine.compile(linear).run(inputs), /the tensor of w is disposed/);
+      await assert.rejects(engine.compile(linear).run(inputs), /\[3, 2\] is used after it was disposed/);
       await assert.rejects(engine.compile(linear).run({ w: inputs.w }), /nothing is given for x/);
     });
   });
@@ -138,5 +138,69 @@ describe('tfjs', () => {
       .filter(listener => /ExitStatus|^function \(reason\)/.test(listener.toString()));
     assert.deepEqual(strangers, []);
     await engine.close();
+  });
+});
+
+/** tfjs-node-gpu as far as an engine sees it: kernels of the cpu backend under its name. */
+function fakeLibrary({ gpu }: { gpu: boolean }): () => Promise<void> {
+  return async () => {
+    const { MathBackendCPU } = await import('@tensorflow/tfjs-backend-cpu');
+    if (tf.getKernelsForBackend('tensorflow').length === 0) tf.copyRegisteredKernels('cpu', 'tensorflow');
+    tf.registerBackend('tensorflow', () => Object.assign(new MathBackendCPU(), { isUsingGpuDevice: gpu }));
+  };
+}
+
+describe("tfjs with TensorFlow's C library", () => {
+  let engine: Engine | undefined;
+  afterEach(async () => {
+    await engine?.close();
+    engine = undefined;
+    if (tf.findBackendFactory('tensorflow') !== null) tf.removeBackend('tensorflow');
+  });
+
+  it('takes its GPU, where arrays stay', async () => {
+    engine = await createTfjsEngine({ importLibrary: fakeLibrary({ gpu: true }) });
+    assert.equal(engine.device, 'cuda');
+    assert.match(engine.description, /^tfjs .* on cuda, by TensorFlow's C library$/);
+    const { numTensors } = tf.memory();
+    const table = engine.tensor(Float32Array.of(1, 2, 3, 4), [2, 2]);
+    const ids = engine.tensor(Int32Array.of(1, 0, 1), [3]);
+    assert.equal(tf.memory().numTensors, numTensors + 2);
+    const gather = slice(
+      [{ op: 'gather', in: { table: 'table', ids: 'ids' }, with: {}, out: 'y' }],
+      ['y', 'table'],
+      new Set(['table']),
+    );
+    const outputs = await engine.compile(gather).run({ table, ids });
+    table.dispose();
+    assert.deepEqual([...(await outputs['y']!.read())], [3, 4, 1, 2, 3, 4]);
+    assert.deepEqual([...(await outputs['table']!.read())], [1, 2, 3, 4]);
+    await engine.close();
+    assert.equal(tf.memory().numTensors, numTensors);
+  });
+
+  it('leaves its GPU alone when another device is asked for by name', async () => {
+    for (const device of ['cpu', 'wasm'] as const) {
+      engine = await createTfjsEngine({ device, importLibrary: fakeLibrary({ gpu: true }) });
+      assert.match(engine.description, new RegExp(`^tfjs .* on ${device}( with SIMD|, in JavaScript), 1 thread$`));
+    }
+  });
+
+  it('computes on the cpu where there is no GPU, and says so when one is asked for', async () => {
+    const importLibrary = fakeLibrary({ gpu: false });
+    engine = await createTfjsEngine({ importLibrary });
+    assert.match(engine.description, /^tfjs .* on cpu, by TensorFlow's C library$/);
+    await assert.rejects(createTfjsEngine({ device: 'cuda', importLibrary }), /cuda: TensorFlow finds no CUDA GPU$/);
+  });
+
+  it('goes on without it where it does not load', async () => {
+    const importLibrary = (): Promise<void> =>
+      Promise.reject(new Error('libtensorflow.so.2: wrong ELF class\n  at ...'));
+    engine = await createTfjsEngine({ importLibrary });
+    assert.equal(engine.device, 'wasm');
+    await assert.rejects(
+      createTfjsEngine({ device: 'cuda', importLibrary }),
+      /@tensorflow\/tfjs-node-gpu does not load: libtensorflow.so.2: wrong ELF class$/,
+    );
   });
 });

@@ -1,7 +1,7 @@
 import type { Tensor, Tensor3D } from '@tensorflow/tfjs-core';
 import type { Op, Value } from '../../model/graph.js';
-import type { Run } from './lower.js';
 import { products } from './product.js';
+import type { RunArrays } from './run.js';
 
 /** Scores that exist at a time. */
 const SCORES = 8 << 20;
@@ -11,7 +11,7 @@ const UNSEEN = -1e30;
 /**
  * Attention in chunks of queries. The sealed keys and values stand behind the exact ones as keys of their own: each query sees one of the two.
  */
-export function attention(op: Op<'attention'>, run: Run): Tensor {
+export function attention(op: Op<'attention'>, run: RunArrays): Tensor {
   const { heads, kvHeads, headDim, scale, cap } = op.with;
   const { tf } = run.backend;
   const sees = visibility(op, run);
@@ -64,7 +64,7 @@ interface Visibility {
 
 function visibility(
   { in: { positions, pastPositions, sealed }, with: { window } }: Op<'attention'>,
-  { host }: Run,
+  { host }: RunArrays,
 ): Visibility {
   const own = host(positions);
   const past = pastPositions === undefined ? new Int32Array(0) : host(pastPositions);

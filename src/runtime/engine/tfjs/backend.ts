@@ -14,6 +14,11 @@ export interface Backend {
   readonly description: string;
 }
 
+export interface LoadOptions {
+  /** Imports tfjs-node-gpu, which registers the backend `tensorflow`. */
+  readonly importLibrary?: () => Promise<unknown>;
+}
+
 export interface DeviceReport {
   readonly device: Device;
   readonly available: boolean;
@@ -29,12 +34,15 @@ const NODE_GPU_HINT = `npm install ${NODE_GPU}@4.22.0`;
  * Loads a backend of tfjs. `auto`: TensorFlow's C library where tfjs-node-gpu is installed and loads, else wasm, else cpu.
  * @throws TensorpressError ENGINE when the device that is asked for by name cannot be had
  */
-export async function loadBackend(device: 'auto' | Device): Promise<Backend> {
+export async function loadBackend(
+  device: 'auto' | Device,
+  { importLibrary = () => import(NODE_GPU) }: LoadOptions = {},
+): Promise<Backend> {
   const tf = await import('@tensorflow/tfjs-core');
   tf.enableProdMode(); // else backend-cpu prints an advertisement
   if (device === 'webgpu') throw unavailable(noWebgpu);
   if (device === 'wasm') return loadWasm(tf);
-  const library = await loadLibrary(tf);
+  const library = await loadLibrary(tf, importLibrary);
   if ('tf' in library) {
     if (device === 'auto' || device === library.device) return library;
     if (device === 'cuda') throw unavailable(noGpu);
@@ -86,14 +94,14 @@ function unavailable({ device, why, hint, cause }: Lack): TensorpressError {
 }
 
 /** TensorFlow's C library; what keeps it from being used otherwise. */
-async function loadLibrary(tf: Tf): Promise<Backend | Lack> {
+async function loadLibrary(tf: Tf, importLibrary: () => Promise<unknown>): Promise<Backend | Lack> {
   process.env['TF_CPP_MIN_LOG_LEVEL'] ??= '2'; // the library writes to stderr itself
   try {
-    const { version } = (await import(NODE_GPU)) as { version: Record<string, string> };
-    await tf.setBackend('tensorflow');
+    await importLibrary();
+    if (!(await tf.setBackend('tensorflow'))) throw new Error('its backend does not start');
     const { isUsingGpuDevice } = tf.backend() as unknown as { isUsingGpuDevice: boolean };
     const device = isUsingGpuDevice ? 'cuda' : 'cpu';
-    const description = `tfjs-node-gpu ${version['tfjs-node'] ?? tf.version_core} on ${device}, TensorFlow's C library`;
+    const description = `tfjs ${tf.version_core} on ${device}, by TensorFlow's C library`;
     return { tf, name: 'tensorflow', device, description };
   } catch (cause) {
     // a loader of Node may leave the error without a code

@@ -2,28 +2,17 @@ import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Activation, Op, OpName, Value } from '../../model/graph.js';
 import type { HostArray } from '../engine.js';
 import { attention } from './attention.js';
-import type { Backend, Tf } from './backend.js';
+import type { Tf } from './backend.js';
 import { fakeQuantized, gathered, routes } from './host.js';
 import { product } from './product.js';
-
-/** The values of a run. */
-export interface Arrays {
-  /** On the device; the run frees it. */
-  readonly at: (value: Value) => Tensor;
-  /** On the host. */
-  readonly host: (value: Value) => HostArray;
-  readonly onDevice: (value: Value) => boolean;
-  readonly shape: (value: Value) => readonly number[];
-}
-
-export type Run = Arrays & { readonly backend: Backend };
+import type { RunArrays } from './run.js';
 
 /** What an op computes, on the device; intermediate tensors are left to the caller's tidy. */
-export function lower(op: Op, run: Run): Tensor {
-  return (LOWERINGS[op.op] as (op: Op, run: Run) => Tensor)(op, run);
+export function lower(op: Op, run: RunArrays): Tensor {
+  return (LOWERINGS[op.op] as (op: Op, run: RunArrays) => Tensor)(op, run);
 }
 
-const LOWERINGS: { readonly [N in OpName]: (op: Op<N>, run: Run) => Tensor } = {
+const LOWERINGS: { readonly [N in OpName]: (op: Op<N>, run: RunArrays) => Tensor } = {
   gather({ in: { table, ids } }, { backend: { tf }, at, host, onDevice, shape }) {
     if (onDevice(table)) return tf.gather(at(table), at(ids));
     const [rows, width] = shape(table) as [number, number];
