@@ -1,4 +1,5 @@
 import type { Op } from '../../model/graph.js';
+import type { Device } from '../engine.js';
 import { float, int, type Builder, type Dim, type Wire } from './builder.js';
 
 type Arrays = { readonly [K in keyof Op<'attention'>['in']]: Wire };
@@ -6,11 +7,18 @@ type Arrays = { readonly [K in keyof Op<'attention'>['in']]: Wire };
 export interface AttentionOptions {
   /** Whether positions, those of the past first, only grow: then what no query of a chunk can see is known beforehand. */
   readonly ordered: boolean;
-  /** Bytes that the scores of one chunk of queries may take. */
-  readonly chunkBytes: number;
+  readonly device: Device;
   /** At most so many keys are expected. */
   readonly keys: number;
 }
+
+/** Bytes that the scores of one chunk of queries may take. */
+const CHUNK_BYTES: Readonly<Record<Device, number>> = {
+  cpu: 16 * 2 ** 20,
+  wasm: 16 * 2 ** 20,
+  webgpu: 128 * 2 ** 20,
+  cuda: 256 * 2 ** 20,
+};
 
 /** Adds to the score of a key that a query does not see; finite, since shaders know no infinity. */
 const UNSEEN = -1e30;
@@ -23,7 +31,7 @@ export function lowerAttention(
   b: Builder,
   arrays: Arrays,
   { heads, kvHeads, headDim, scale, window, cap }: Op<'attention'>['with'],
-  { ordered, chunkBytes, keys: expected }: AttentionOptions,
+  { ordered, device, keys: expected }: AttentionOptions,
 ): Wire {
   const S = arrays.positions.shape[0]!;
   const B = arrays.q.shape[0]! / S;
@@ -73,7 +81,7 @@ export function lowerAttention(
     return b.transpose(b.reshape(mixed, B, kvHeads, share, n, headDim), 0, 3, 1, 2, 4);
   };
 
-  const size = Math.max(1, Math.min(S, Math.floor(chunkBytes / (4 * B * heads * expected))));
+  const size = Math.max(1, Math.min(S, Math.floor(CHUNK_BYTES[device] / (4 * B * heads * expected))));
   const chunks = Array.from({ length: Math.ceil(S / size) }, (_, i) => chunk(i * size, Math.min((i + 1) * size, S)));
   return b.reshape(b.concat(1, ...chunks), B * S, heads * headDim);
 }

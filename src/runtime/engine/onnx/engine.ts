@@ -1,14 +1,24 @@
 import { availableParallelism } from 'node:os';
-import type { Slice } from '../../model/slice.js';
+import type { InferenceSession } from 'onnxruntime-node';
+import { TensorpressError } from '../../../errors.js';
 import type { Engine, EngineOptions } from '../engine.js';
-import { Buffers } from './buffers.js';
+import { gpuMemory, hostMemory } from './memory.js';
 import { OnnxProgram } from './program.js';
-import { loadOnnxruntime, onnxruntimeVersion, sessionOptions } from './runtime.js';
-import { OnnxTensor, single } from './tensor.js';
+import { loadOnnxruntime, onnxruntimeVersion, sessionOptions, type Onnxruntime } from './runtime.js';
+import { identity } from './transfer.js';
+
+export type OnnxDevice = 'cpu' | 'webgpu' | 'cuda';
 
 export interface OnnxOptions extends EngineOptions {
-  readonly device: 'cpu' | 'webgpu' | 'cuda';
+  readonly device: OnnxDevice;
 }
+
+/** How to get a device that is missing. */
+const MISSING: Readonly<Record<OnnxDevice, string>> = {
+  cpu: 'install onnxruntime-node again',
+  webgpu: 'install the driver of the GPU and, on Linux, libvulkan1; or use --device cpu',
+  cuda: 'install CUDA 12, cuDNN 9 and the CUDA provider of onnxruntime-node 1.30.0; or use --device webgpu or cpu',
+};
 
 /**
  * onnxruntime as an engine. Weights are inputs of a session, so one session serves all layers of equal structure. A run blocks its thread.
@@ -16,25 +26,46 @@ export interface OnnxOptions extends EngineOptions {
  */
 export async function createOnnxEngine({ device, threads = availableParallelism() }: OnnxOptions): Promise<Engine> {
   const ort = await loadOnnxruntime();
-  const options = sessionOptions(threads);
-  const buffers = new Buffers();
+  const shared = sessionOptions(threads);
+  const options: InferenceSession.SessionOptions =
+    device === 'cpu' ? shared : { ...shared, executionProviders: [device, 'cpu'] };
+  if (device !== 'cpu') await tryDevice(ort, device, options);
+  const memory = device === 'webgpu' ? gpuMemory(ort, device, options) : hostMemory(ort, device);
+  const stay: InferenceSession.SessionOptions =
+    device === 'webgpu' ? { ...options, preferredOutputLocation: 'gpu-buffer' } : options;
   const programs = new Map<string, OnnxProgram>();
   return {
     name: 'onnx',
     device,
     description: `onnxruntime ${onnxruntimeVersion()} on ${device}, ${threads} thread${threads === 1 ? '' : 's'}`,
     precision: 'float32',
-    tensor: (data, shape) => new OnnxTensor(ort, single(data), shape),
-    compile: (slice: Slice) => {
+    tensor: memory.tensor,
+    compile: slice => {
       const key = JSON.stringify([slice.ops, slice.inputs, slice.outputs]);
-      const program = programs.get(key) ?? new OnnxProgram(slice, ort, options, buffers);
+      const program = programs.get(key) ?? new OnnxProgram(slice, ort, stay, memory);
       programs.set(key, program);
       return program;
     },
     close: async () => {
       for (const program of programs.values()) await program.close();
       programs.clear();
-      buffers.clear();
+      await memory.close();
     },
   };
+}
+
+/** @throws TensorpressError ENGINE if no session can be made there */
+async function tryDevice(
+  ort: Onnxruntime,
+  device: OnnxDevice,
+  options: InferenceSession.SessionOptions,
+): Promise<void> {
+  try {
+    await (await ort.InferenceSession.create(identity(1), options)).release();
+  } catch (cause) {
+    throw new TensorpressError('ENGINE', `onnxruntime finds no ${device} device here`, {
+      hint: MISSING[device],
+      cause,
+    });
+  }
 }

@@ -48,9 +48,14 @@ export function lower(slice: Slice, inputs: ReadonlyMap<Value, InputShape>, opti
   }
   const outputs = new Map(slice.outputs.map(name => [name, wires.get(name)!]));
   return {
-    model: b.encode(Object.fromEntries(outputs)),
+    model: b.encode(Object.fromEntries([...outputs].map(([name, wire]) => [outputName(name), wire]))),
     outputs: new Map([...outputs].map(([name, { shape }]) => [name, shape])),
   };
+}
+
+/** A value that is an output, under a name that no input has: some pass through. */
+export function outputName(value: Value): string {
+  return `${value}!`;
 }
 
 const LOWERINGS: { readonly [Name in OpName]: Lowering<Name> } = {
@@ -117,9 +122,7 @@ const LOWERINGS: { readonly [Name in OpName]: Lowering<Name> } = {
   transform: (b, { x, matrix }, { factor }) => {
     const n = matrix.shape[0]!;
     const blocks = b.reshape(x, -1, n);
-    const product = b.node('microsoft.FusedMatMul', [blocks, matrix], blocks.shape, {
-      attributes: { alpha: float(factor) },
-    });
+    const product = b.binary('Mul', b.node('MatMul', [blocks, matrix], blocks.shape), factor);
     return b.reshape(product, x.shape[0] ?? -1, x.shape[1]!);
   },
 

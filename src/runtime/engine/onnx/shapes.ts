@@ -8,7 +8,7 @@ import type { OnnxTensor } from './tensor.js';
 export interface Specialization {
   readonly key: string;
   readonly inputs: ReadonlyMap<Value, InputShape>;
-  readonly options: Omit<AttentionOptions, 'chunkBytes'>;
+  readonly options: Omit<AttentionOptions, 'device'>;
 }
 
 /**
@@ -51,7 +51,7 @@ function growOnly(
 ): boolean {
   let last = -Infinity;
   for (const name of pastPositions === undefined ? [positions] : [pastPositions, positions]) {
-    for (const position of inputs.get(name)!.data) {
+    for (const position of inputs.get(name)!.data!) {
       if (position <= last) return false;
       last = position;
     }
