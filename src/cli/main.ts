@@ -2,19 +2,29 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { readFileSync } from 'node:fs';
 import { TensorpressError } from '../errors.js';
 import { errorJson, showError } from './errors.js';
+import type { Device, EngineName } from '../runtime/engine/engine.js';
 import { createScreen, type Screen } from './screen.js';
 
 interface Common {
   json?: boolean;
   quiet?: boolean;
   debug?: boolean;
-  engine?: string;
-  device?: string;
+  engine?: EngineName;
+  device?: Device | 'auto';
   threads?: number;
 }
 
+interface Evaluating {
+  data?: string;
+  context?: number;
+  stride?: number;
+  windows?: number;
+  protocol?: 'windows' | 'llama';
+  logits?: string;
+}
+
 /** Commands that have a name but no work behind it yet. */
-const UNBUILT = ['eval', 'compare', 'bench', 'new'];
+const UNBUILT = ['compare', 'bench', 'new'];
 
 /** More threads than any machine has cores. */
 const MAX_THREADS = 1024;
@@ -159,6 +169,25 @@ async function main(argv: readonly string[]): Promise<number> {
     .addOption(new Option('--dtype <dtype>', 'default: that of the source').choices(['float32', 'float16', 'bfloat16']))
     .option('--force', 'replace what the folder holds');
 
+  command<Common & Evaluating>(
+    'eval <model>',
+    'how well a model predicts a text',
+    async ({ args, options, json, screen }) => {
+      const { data } = options;
+      if (data === undefined) throw misuse('eval needs a text, or token ids', 'add --data FILE');
+      const signal = stoppable();
+      const { evalCommand } = await import('./eval.js');
+      const how = pick(options, ['context', 'stride', 'windows', 'protocol', 'logits', 'threads', 'engine', 'device']);
+      await evalCommand({ model: args[0]!, data, signal, ...how }, screen, { json });
+    },
+  )
+    .option('--data <file>', '.txt, .jsonl, or .json with {"input_ids": [[...]]}')
+    .option('--context <n>', 'tokens of a window (default: 512)', count)
+    .option('--stride <n>', 'tokens between the beginnings of two windows (default: the context)', count)
+    .option('--windows <n>', 'windows at most (default: all)', count)
+    .addOption(new Option('--protocol <name>', 'how windows are scored').choices(['windows', 'llama']))
+    .option('--logits <file>', 'write the logits of every row to a safetensors file');
+
   command('doctor', 'what this machine has, what is missing and how to get it', async ({ json, screen }) => {
     const { doctorCommand } = await import('./doctor.js');
     return doctorCommand(screen, { json });
@@ -195,6 +224,11 @@ const HELP = 'tensorpress --help lists the commands';
 
 function misuse(sentence: string, hint: string = HELP): TensorpressError {
   return new TensorpressError('ARGUMENT', sentence, { hint });
+}
+
+function count(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It is a whole number.');
 }
 
 function threadCount(text: string): number {

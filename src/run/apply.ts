@@ -1,13 +1,12 @@
 import { resolve } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { TensorpressError, type ErrorCode, type ErrorOptions } from '../errors.js';
-import { errnoOf } from '../formats/files.js';
+import { TensorpressError } from '../errors.js';
 import type { RunEvent } from './events.js';
 import { journalPath } from './files.js';
 import { readJournal } from './journal.js';
 import { newLock, releaseLock, type Lock } from './lock.js';
 import type { PlanOptions } from './prepare.js';
 import type { Report } from './report.js';
+import { inThread, Stopped } from './thread.js';
 
 export interface ApplyOptions extends PlanOptions {
   /** The run folder: checkpoint, run.json and report. */
@@ -34,18 +33,6 @@ export interface Task {
   readonly lock: Lock;
 }
 
-/** What the run's thread tells this one. */
-export type Message =
-  | { readonly type: 'event'; readonly event: RunEvent }
-  | { readonly type: 'done'; readonly applied: Applied }
-  | {
-      readonly type: 'failed';
-      readonly code: ErrorCode;
-      readonly message: string;
-      readonly stack: string | undefined;
-      readonly options: ErrorOptions;
-    };
-
 /**
  * Compresses a model by a recipe; an unfinished run of the same recipe and model in the folder is continued. The whole run lives in a
  * thread of its own, so this one stays free, and aborting ends it at once: what is on the disk is enough to go on from.
@@ -53,58 +40,25 @@ export type Message =
  */
 export async function apply({ onEvent = () => {}, signal, now: _now, ...options }: ApplyOptions): Promise<Applied> {
   const stages = stageKeeper();
-  if (signal?.aborted) throw await interrupted(stages, undefined);
   const lock = newLock(resolve(options.out));
   const task: Task = { options, lock };
-  const worker = new Worker(new URL('./apply-thread.js', import.meta.url), { workerData: task });
-  let stop = () => {};
+  let begun = false;
   try {
-    return await new Promise<Applied>((done, fail) => {
-      stop = () => fail(new Stopped());
-      signal?.addEventListener('abort', stop);
-      worker.on('message', (message: Message) => {
-        if (message.type === 'done') return done(message.applied);
-        if (message.type === 'failed') return fail(revive(message));
-        try {
-          stages.see(message.event);
-          onEvent(message.event);
-        } catch (error) {
-          fail(error);
-        }
-      });
-      worker.once('error', error => fail(died(error)));
-      worker.once('exit', code => fail(new TensorpressError('INTERNAL', `the run's thread ended (${code})`, GOES_ON)));
+    return await inThread<Task, RunEvent, Applied>(new URL('./apply-thread.js', import.meta.url), task, {
+      signal,
+      hint: 'nothing that was finished is lost: run the same command again',
+      onEvent(event) {
+        begun = true;
+        stages.see(event);
+        onEvent(event);
+      },
     });
   } catch (error) {
-    await worker.terminate();
-    throw error instanceof Stopped ? await interrupted(stages, lock.folder) : error;
+    throw error instanceof Stopped ? await interrupted(stages, begun ? lock.folder : undefined) : error;
   } finally {
-    signal?.removeEventListener('abort', stop);
-    await worker.terminate();
     // a thread that was ended could not do it
     releaseLock(lock);
   }
-}
-
-class Stopped extends Error {}
-
-function revive({ code, message, stack, options }: Message & { type: 'failed' }): TensorpressError {
-  const error = new TensorpressError(code, message, options);
-  if (stack !== undefined) error.stack = stack;
-  return error;
-}
-
-const GOES_ON = { hint: 'nothing that was finished is lost: run the same command again' };
-
-function died(error: unknown): TensorpressError {
-  if (errnoOf(error) === 'ERR_WORKER_OUT_OF_MEMORY') {
-    return new TensorpressError('INTERNAL', 'the run needs more memory than Node.js allows it', {
-      hint: 'nothing that was finished is lost: run the same command again with NODE_OPTIONS=--max-old-space-size=8192',
-      cause: error,
-    });
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  return new TensorpressError('INTERNAL', `the run's thread failed: ${message}`, { ...GOES_ON, cause: error });
 }
 
 /** Remembers where a run is, for when it is stopped. */

@@ -52,19 +52,27 @@ export function quantizationOf({ config, folder }: Model): Json {
   });
 }
 
+/** How the modules of a checkpoint are quantized, found by the same matching as readers do. */
+export interface Schemes {
+  /** The scheme of a module by name; undefined where it has none, or is ignored. */
+  of(module: string): QuantizationScheme | undefined;
+  /** Every module whose weight is stored as codes, with its scheme. */
+  readonly compressed: ReadonlyMap<string, WithCodes>;
+}
+
 /**
- * Every compressed module of a checkpoint; its scheme is found by the same matching as readers do.
- * @throws TensorpressError MODEL when `quantization` cannot be understood, TENSOR when a tensor is missing or does not fit its scheme
+ * @throws TensorpressError MODEL when `quantization` cannot be understood
  */
-export async function compressedModules(model: Model, quantization: Json): Promise<CompressedModule[]> {
+export function schemesOf(model: Model, quantization: Json): Schemes {
   const { tensors } = model.source;
-  const schemes = readGroups(quantization, model);
-  const targets = [...schemes.keys()].map(compilePattern);
+  const groups = readGroups(quantization, model);
+  const targets = [...groups.keys()].map(compilePattern);
   const ignore = listOf(quantization['ignore']).map(compilePattern);
   const classes = new Map(model.modules.map(module => [module.name, module.classes]));
   const named = (name: string) => ({ name, classes: classes.get(name) ?? [inferClass(name), 'Module'] });
-  const schemeOf = (name: string) => schemes.get(prioritize(targets, named(name))[0] ?? '');
-  const isExpected = (name: string) => storesCodes(schemeOf(name)) && !selects(ignore, [], named(name));
+  const targeted = (name: string) => groups.get(prioritize(targets, named(name))[0] ?? '');
+  const of = (name: string) => (selects(ignore, [], named(name)) ? undefined : targeted(name));
+  const isExpected = (name: string) => storesCodes(of(name));
 
   const names = new Set<string>();
   for (const { name, dtype } of tensors.values()) {
@@ -80,24 +88,45 @@ export async function compressedModules(model: Model, quantization: Json): Promi
       names.add(name); // a tied head has no tensors of its own
   }
 
-  const found: CompressedModule[] = [];
+  const compressed = new Map<string, WithCodes>();
   for (const module of names) {
-    const scheme = schemeOf(module);
+    const scheme = targeted(module);
     if (!storesCodes(scheme)) {
       throw unreadable(`${module} is compressed, but no group of quantization_config says how`, model);
     }
-    const format = weightFormat(inferFormat(scheme));
-    const stored = await openWeight(model.source, module, format, { args: scheme.weights, dtype: model.dtype });
-    // some writers store zero points although the scheme is symmetric
-    const suffixes = [format.codes, ...format.parameters, 'weight_zero_point'];
-    found.push({ module, format, stored, tensors: new Set(suffixes.map(suffix => `${module}.${suffix}`)) });
+    compressed.set(module, scheme);
+  }
+  return { of, compressed };
+}
+
+/**
+ * Opens one of `Schemes.compressed`: its parameters are read, its codes are not.
+ * @throws TensorpressError TENSOR when a tensor is missing or does not fit the scheme
+ */
+export async function openCompressed(model: Model, module: string, scheme: WithCodes): Promise<CompressedModule> {
+  const format = weightFormat(inferFormat(scheme));
+  const stored = await openWeight(model.source, module, format, { args: scheme.weights, dtype: model.dtype });
+  // some writers store zero points although the scheme is symmetric
+  const suffixes = [format.codes, ...format.parameters, 'weight_zero_point'];
+  return { module, format, stored, tensors: new Set(suffixes.map(suffix => `${module}.${suffix}`)) };
+}
+
+/**
+ * Every compressed module of a checkpoint, opened.
+ * @throws TensorpressError MODEL when `quantization` cannot be understood, TENSOR when a tensor is missing or does not fit its scheme
+ */
+export async function compressedModules(model: Model, quantization: Json): Promise<CompressedModule[]> {
+  const found: CompressedModule[] = [];
+  for (const [module, scheme] of schemesOf(model, quantization).compressed) {
+    found.push(await openCompressed(model, module, scheme));
   }
   return found;
 }
 
 const lastName = (module: string) => module.slice(module.lastIndexOf('.') + 1);
 
-type WithCodes = QuantizationScheme & { weights: QuantizationArgs };
+/** A scheme of weights that are stored as codes. */
+export type WithCodes = QuantizationScheme & { weights: QuantizationArgs };
 
 function storesCodes(scheme: QuantizationScheme | undefined): scheme is WithCodes {
   return scheme?.weights != null && inferFormat(scheme) !== 'dense';

@@ -1,0 +1,99 @@
+import { rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { TensorpressError } from '../errors.js';
+import type { Perplexity } from '../evaluation/next-token.js';
+import type { Device, EngineName } from '../runtime/engine/engine.js';
+import { inThread, Stopped } from './thread.js';
+
+export interface EvaluateOptions {
+  /** A model folder: dense, or compressed-tensors. Or `org/name[@revision]`. */
+  readonly model: string;
+  /** Texts or token ids, see CONTRIBUTING. */
+  readonly data: string;
+  /** Tokens of a window. Default: 512. */
+  readonly context?: number;
+  /** Tokens between the beginnings of two windows; only those that no earlier window scored are scored. Default: the context. */
+  readonly stride?: number;
+  /** Windows at most. Default: all. */
+  readonly windows?: number;
+  /** `windows`: every token of a window but its first is scored. `llama`: as llama-perplexity does. Default: windows. */
+  readonly protocol?: 'windows' | 'llama';
+  /** A safetensors file for the logits of every row. */
+  readonly logits?: string;
+  readonly engine?: EngineName;
+  /** Default: auto, a real GPU where there is one. */
+  readonly device?: Device | 'auto';
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+  readonly onEvent?: (event: EvaluateEvent) => void;
+}
+
+export type EvaluateEvent =
+  | { readonly type: 'download'; readonly file: string; readonly bytes: number; readonly total: number }
+  | { readonly type: 'begin'; readonly engine: string; readonly windows: number; readonly tokens: number }
+  | { readonly type: 'progress'; readonly part: string; readonly done: number; readonly total: number };
+
+export interface Evaluation extends Perplexity {
+  readonly model: string;
+  readonly data: string;
+  readonly protocol: 'windows' | 'llama';
+  readonly context: number;
+  readonly windows: number;
+  /** Tokens that went through the model. */
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly tokens_per_second: number;
+  readonly peak_memory_bytes: number;
+  readonly engine: string;
+  /** Of the token ids, all rows. */
+  readonly rows_sha256: string;
+  /** A sentence about everything that was left out, or decided. */
+  readonly notes: readonly string[];
+  readonly logits: string | null;
+}
+
+/** What the thread is given. */
+export type EvaluateTask = Omit<EvaluateOptions, 'signal' | 'onEvent'>;
+
+/**
+ * Runs a model over texts and judges how well it predicts them. The work lives in a thread of its own; stopping it ends it at once.
+ * @throws TensorpressError ARGUMENT, MODEL, TENSOR, ENGINE, DISK; INTERRUPTED when `signal` says so
+ */
+export async function evaluate({ signal, onEvent = () => {}, ...options }: EvaluateOptions): Promise<Evaluation> {
+  checkNumbers(options);
+  const task: EvaluateTask = { ...options, data: resolve(options.data) };
+  try {
+    return await inThread<EvaluateTask, EvaluateEvent, Evaluation>(
+      new URL('./evaluate-thread.js', import.meta.url),
+      task,
+      {
+        signal,
+        onEvent,
+        hint: 'run the same command again',
+      },
+    );
+  } catch (error) {
+    if (options.logits !== undefined) await rm(`${options.logits}.partial`, { force: true });
+    if (!(error instanceof Stopped)) throw error;
+    throw new TensorpressError('INTERRUPTED', 'stopped; nothing was written', { hint: 'run the same command again' });
+  }
+}
+
+function checkNumbers({ context, stride, windows }: EvaluateOptions): void {
+  const least = { context: 2, stride: 1, windows: 1 };
+  for (const [name, value] of Object.entries({ context, stride, windows })) {
+    const from = least[name as keyof typeof least];
+    if (value === undefined || (Number.isInteger(value) && value >= from)) continue;
+    throw new TensorpressError('ARGUMENT', `${name} is ${value}, expected a whole number from ${from} on`);
+  }
+  if (stride !== undefined && stride >= (context ?? 512)) {
+    if (stride === (context ?? 512)) return;
+    throw new TensorpressError(
+      'ARGUMENT',
+      `a stride of ${stride} would leave out tokens between windows of ${context ?? 512}`,
+      {
+        hint: 'the stride is at most the context',
+      },
+    );
+  }
+}

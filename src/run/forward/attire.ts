@@ -1,0 +1,136 @@
+import { TensorpressError } from '../../errors.js';
+import { outside, type Dress, type Rotation } from '../../runtime/model/dress.js';
+import type { Model } from '../../runtime/model/model.js';
+import type { QuantizationArgs } from '../../schemes/args.js';
+import { normalizeArgs } from '../../schemes/args.js';
+import { isRecord } from '../../schemes/problem.js';
+import { compilePattern, selects } from '../../schemes/targets.js';
+import type { Schemes } from '../compressed.js';
+
+type Json = Readonly<Record<string, unknown>>;
+type Spot = 'input' | 'output' | 'q' | 'k';
+
+const SPOTS: Readonly<Record<string, Spot>> = { input: 'input', output: 'output', q_attn: 'q', k_cache: 'k' };
+/** Applied to the weights for good. */
+const FOLDED = ['weight_input', 'weight_output'];
+
+/**
+ * What config.json of a compressed-tensors checkpoint asks of its activations.
+ * @throws TensorpressError MODEL when it cannot be understood, NOT_BUILT when no engine runs it
+ */
+export function dressOf(model: Model, quantization: Json, schemes: Schemes): Dress {
+  const { tensors } = model.source;
+  const cache = cacheScheme(model, quantization);
+  const rotations = readRotations(model, quantization);
+  const classes = new Map(model.modules.map(module => [module.name, module.classes]));
+  return {
+    has: tensor => tensors.has(tensor),
+    linear(module) {
+      const { input_activations: input, output_activations: output } = schemes.of(module) ?? {};
+      return { ...(input == null ? {} : { input }), ...(output == null ? {} : { output }) };
+    },
+    attention(module) {
+      // a group whose target is the attention's class quantizes its queries, too, and keys and values with them
+      const group = schemes.of(module)?.input_activations ?? undefined;
+      const stored = cache ?? group;
+      return {
+        ...(group === undefined ? {} : { q: group }),
+        ...(stored === undefined ? {} : { k: stored, v: stored }),
+      };
+    },
+    transforms: (module, at) =>
+      rotations
+        .filter(rotation => rotation.at === at && rotation.selects(module, classes.get(module) ?? []))
+        .map(rotation => rotation.of(module)),
+  };
+}
+
+function cacheScheme(model: Model, { kv_cache_scheme: given }: Json): QuantizationArgs | undefined {
+  if (given == null) return undefined;
+  const { args, problems } = normalizeArgs(given);
+  if (args === undefined) throw unreadable(model, `quantization_config.kv_cache_scheme: ${problems[0]!.message}`);
+  if (args.dynamic !== false) {
+    throw new TensorpressError(
+      'NOT_BUILT',
+      'a dynamic kv_cache_scheme has no scales of its own, and no engine here runs it',
+      {
+        place: { file: `${model.folder}/config.json` },
+        hint: 'how a cache without stored scales is quantized is up to the reader; evaluate the checkpoint without kv_cache_scheme',
+      },
+    );
+  }
+  return args;
+}
+
+/** Entries of transform_config that act while the model runs. */
+function readRotations(model: Model, { transform_config: transforms }: Json) {
+  const groups = isRecord(transforms) && isRecord(transforms['config_groups']) ? transforms['config_groups'] : {};
+  return Object.entries(groups).flatMap(([name, group]) => {
+    if (!isRecord(group) || !Array.isArray(group['apply'])) {
+      throw unreadable(model, `transform_config.config_groups.${name} is not understood`);
+    }
+    return group['apply'].filter(isRecord).flatMap(entry => {
+      const location = String(entry['location']);
+      if (FOLDED.includes(location)) return [];
+      const at = SPOTS[location];
+      if (at === undefined) throw unreadable(model, `transform_config: ${location} is no place that is known`);
+      return [rotation(model, name, group, entry, location, at)];
+    });
+  });
+}
+
+function rotation(model: Model, name: string, group: Json, entry: Json, location: string, at: Spot) {
+  const { tensors } = model.source;
+  const inverse = entry['inverse'] === true;
+  const orthogonal = group['type'] === 'hadamard' || group['type'] === 'random-hadamard';
+  if (inverse && !orthogonal) {
+    throw new TensorpressError(
+      'NOT_BUILT',
+      `transform ${name} of type ${String(group['type'])} is inverted while it runs`,
+      {
+        place: { file: `${model.folder}/config.json` },
+        hint: 'only Hadamard transforms, whose inverse is their transpose, run here',
+      },
+    );
+  }
+  const suffix = `.${name}_${location}.weight`;
+  // modules that share a matrix find it under the first of them
+  const shared = [...tensors.values()].filter(tensor => tensor.name.endsWith(suffix));
+  const targets = listOf(entry['targets']).map(compilePattern);
+  const ignore = listOf(entry['ignore']).map(compilePattern);
+  return {
+    at,
+    selects: (module: string, classes: readonly string[]) => selects(targets, ignore, { name: module, classes }),
+    of(module: string): Rotation {
+      const own = tensors.get(module + suffix);
+      const width = widthOf(model, module, at);
+      const matrix = own ?? shared.find(({ shape }) => width === undefined || width % shape[0]! === 0);
+      if (matrix === undefined) {
+        throw new TensorpressError('TENSOR', `${module + suffix} is missing, which transform_config asks for`, {
+          place: { tensor: module + suffix },
+          hint: 'the checkpoint is incomplete',
+        });
+      }
+      const factor = orthogonal ? 1 / Math.sqrt(matrix.shape[0]!) : 1;
+      return { matrix: outside(matrix.name, inverse), factor };
+    },
+  };
+}
+
+/** Elements that a transform acts on, where the source tells. */
+function widthOf({ source, modules }: Model, module: string, at: Spot): number | undefined {
+  const weight = modules.find(({ name }) => name === module)?.weight;
+  const shape = weight === undefined ? source.tensors.get(`${module}.weight`)?.shape : [weight.rows, weight.columns];
+  return at === 'input' ? shape?.[1] : at === 'output' ? shape?.[0] : undefined;
+}
+
+function listOf(value: unknown): string[] {
+  return (Array.isArray(value) ? value : [value]).filter(item => typeof item === 'string');
+}
+
+function unreadable({ folder }: Model, message: string): TensorpressError {
+  return new TensorpressError('MODEL', message, {
+    place: { file: `${folder}/config.json` },
+    hint: 'config.json was written by a program that tensorpress does not know',
+  });
+}

@@ -1,0 +1,93 @@
+import { TensorpressError } from '../../errors.js';
+import { firstNonFinite, widen } from '../../numerics/dtypes.js';
+import { dequantize } from '../../numerics/quantize.js';
+import type { Model } from '../../runtime/model/model.js';
+import { weightGrid } from '../../schemes/grids.js';
+import { openCompressed, type CompressedModule, type Schemes } from '../compressed.js';
+import { rowPieces } from '../weights.js';
+
+/** The weights of a model in float32, however they are stored; codes are dequantized in float32. Nothing is kept. */
+export interface Reader {
+  has(tensor: string): boolean;
+  /** Dimensions of a tensor; of a compressed one those of the matrix. */
+  shape(tensor: string): Promise<readonly number[]>;
+  /**
+   * The numbers of a tensor, or of its rows [from, to) along the first dimension.
+   * @param out memory of that many numbers. Default: new memory
+   * @throws TensorpressError TENSOR when it is missing, cannot be read, or holds NaN or infinity
+   */
+  read(
+    tensor: string,
+    options?: { rows?: { from: number; to: number } | undefined; out?: Float32Array | undefined },
+  ): Promise<Float32Array>;
+}
+
+export function openReader(model: Model, schemes: Schemes | undefined): Reader {
+  const { source } = model;
+  /** The last module that was opened: its parameters serve all its pieces. */
+  let open: CompressedModule | undefined;
+  const compressed = async (tensor: string): Promise<CompressedModule | undefined> => {
+    const module = tensor.endsWith('.weight') ? tensor.slice(0, -'.weight'.length) : tensor;
+    const scheme = schemes?.compressed.get(module);
+    if (scheme === undefined) return undefined;
+    if (open?.module !== module) open = await openCompressed(model, module, scheme);
+    return open;
+  };
+  const infoOf = (tensor: string) => {
+    const info = source.tensors.get(tensor);
+    if (info !== undefined) return info;
+    throw new TensorpressError('TENSOR', `the weights lack ${tensor}`, {
+      place: { tensor },
+      hint: 'the model is incomplete: download it again',
+    });
+  };
+
+  return {
+    has: tensor => source.tensors.has(tensor),
+    async shape(tensor) {
+      const codes = await compressed(tensor);
+      if (codes === undefined) return infoOf(tensor).shape;
+      return [codes.stored.spec.rows, codes.stored.spec.columns];
+    },
+    async read(tensor, { rows, out } = {}) {
+      const codes = await compressed(tensor);
+      if (codes !== undefined) {
+        const { format, stored } = codes;
+        const { spec, parameters } = stored;
+        const { from, to } = rows ?? { from: 0, to: spec.rows };
+        const grid = weightGrid(spec.args, spec.rows, spec.columns);
+        const w = out ?? new Float32Array((to - from) * spec.columns);
+        for (const piece of rowPieces({ rows: to - from, columns: spec.columns })) {
+          const place = { from: from + piece.from, to: from + piece.to };
+          const read = format.decompress(await source.read(stored.codes, place), spec);
+          w.set(
+            dequantize(read, place.from, grid, parameters, spec.args, parameters.groupIndex),
+            piece.from * spec.columns,
+          );
+        }
+        return finite(w, tensor, undefined);
+      }
+      const { dtype, file, shape } = infoOf(tensor);
+      const wide = async (piece?: { from: number; to: number }) => widen(await source.read(tensor, piece), dtype);
+      if (out === undefined) return finite(await wide(rows), tensor, file);
+      if (shape.length !== 2) out.set(await wide(rows));
+      else {
+        const [count, columns] = [shape[0]!, shape[1]!];
+        const { from, to } = rows ?? { from: 0, to: count };
+        for (const piece of rowPieces({ rows: to - from, columns })) {
+          out.set(await wide({ from: from + piece.from, to: from + piece.to }), piece.from * columns);
+        }
+      }
+      return finite(out, tensor, file);
+    },
+  };
+}
+
+function finite(x: Float32Array, tensor: string, file: string | undefined): Float32Array {
+  const at = firstNonFinite(x);
+  if (at < 0) return x;
+  throw new TensorpressError('TENSOR', `${tensor} holds ${x[at]}, so the model cannot be run`, {
+    place: { tensor, ...(file === undefined ? {} : { file }) },
+    hint: 'the model is damaged: download it again',
+  });
+}

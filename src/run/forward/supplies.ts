@@ -1,0 +1,70 @@
+import type { Engine, Tensor } from '../../runtime/engine/engine.js';
+import { tensorOf } from '../../runtime/model/dress.js';
+import type { Decoder, Graph, Value } from '../../runtime/model/graph.js';
+import { ropeTable } from '../../runtime/model/rope.js';
+import type { Slice } from '../../runtime/model/slice.js';
+import type { Batch } from './batches.js';
+import type { Reader } from './reader.js';
+
+/** The weights among the inputs of a slice. */
+export function weightsOf({ weights }: Graph, { inputs }: Slice): Value[] {
+  const known = new Set(weights);
+  return inputs.filter(input => known.has(input));
+}
+
+export type WeightLoader = (prefix: string, names: readonly Value[]) => Promise<Record<Value, Tensor>>;
+
+/**
+ * Loads weights into memory that the next weights of the same name and size overwrite: a part's weights are gone when those of the next are
+ * there.
+ */
+export function weightLoader({ engine, reader }: { engine: Engine; reader: Reader }): WeightLoader {
+  const memory = new Map<string, Float32Array>();
+  const held = new Map<Value, Tensor>();
+  return async (prefix, names) => {
+    const loaded: Record<Value, Tensor> = {};
+    for (const name of names) {
+      const { tensor, transposed } = tensorOf(prefix, name);
+      const shape = await reader.shape(tensor);
+      const length = shape.reduce((product, size) => product * size, 1);
+      const key = `${name} ${length}`;
+      const out = memory.get(key) ?? new Float32Array(length);
+      memory.set(key, out);
+      held.get(name)?.dispose();
+      await reader.read(tensor, { out });
+      // scales may have more dimensions than they need: [heads, 1, 1]
+      const data = transposed ? transpose(out, shape[0]!) : out;
+      const tensorHeld = engine.tensor(data, name.endsWith('scale') || name.endsWith('zero_point') ? [length] : shape);
+      held.set(name, tensorHeld);
+      loaded[name] = tensorHeld;
+    }
+    return loaded;
+  };
+}
+
+function transpose(x: Float32Array, rows: number): Float32Array {
+  const columns = x.length / rows;
+  return x.map((_, i) => x[(i % rows) * columns + Math.floor(i / rows)]!);
+}
+
+export type RopeTables = (graph: Graph, batch: Batch) => Record<Value, Tensor>;
+
+/** What comes with each run of a layer: positions 0 ... S - 1 and the tables of their angles, made once for each S. */
+export function ropeTables(engine: Engine, { ropes }: Decoder): RopeTables {
+  const made = new Map<string, Record<Value, Tensor>>();
+  return (graph, { length }) => {
+    const key = `${length} ${graph.ropes.join(' ')}`;
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const positions = Int32Array.from({ length }, (_, i) => i);
+    const tables: Record<Value, Tensor> = { positions: engine.tensor(positions, [length]) };
+    for (const name of graph.ropes) {
+      const { cos, sin } = ropeTable(ropes[name]!, positions, engine.precision);
+      const shape = [length, cos.length / length];
+      tables[`${name}.cos`] = engine.tensor(cos, shape);
+      tables[`${name}.sin`] = engine.tensor(sin, shape);
+    }
+    made.set(key, tables);
+    return tables;
+  };
+}

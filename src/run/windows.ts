@@ -1,0 +1,67 @@
+import { TensorpressError } from '../errors.js';
+import { extname } from 'node:path';
+import { evaluationRows, type TokenRows } from '../runtime/text/texts.js';
+import { loadTokenizer, type Tokenizer } from '../runtime/text/tokenizer.js';
+import type { EvaluateTask } from './evaluate.js';
+
+/**
+ * The rows that an evaluation runs, by its protocol.
+ * @param folder of the model, where its tokenizer is
+ */
+export async function windowsOf(options: EvaluateTask, folder: string, vocabulary: number): Promise<TokenRows> {
+  const { data, context = 512, stride, windows, protocol } = options;
+  const tokenizer = () => loadTokenizer(folder, { vocabulary });
+  if (protocol === 'llama') return llamaWindows(options, await tokenizer(), vocabulary);
+  return evaluationRows(data, {
+    context,
+    vocabulary,
+    tokenizer,
+    ...(stride === undefined ? {} : { stride }),
+    ...(windows === undefined ? {} : { windows }),
+  });
+}
+
+/**
+ * Windows as llama-perplexity makes them: the text is tokenized once with BOS where the tokenizer adds it, a window's first token is replaced by
+ * BOS while it runs, and the predictions of its second half are scored.
+ */
+async function llamaWindows(
+  { data, context = 512, stride, windows = Infinity }: EvaluateTask,
+  tokenizer: Tokenizer,
+  vocabulary: number,
+): Promise<TokenRows> {
+  if (stride !== undefined) {
+    throw new TensorpressError('ARGUMENT', 'the llama protocol has no stride', {
+      hint: 'leave out --stride, or --protocol',
+    });
+  }
+  if (extname(data) !== '.txt') {
+    throw new TensorpressError('ARGUMENT', `the llama protocol reads a .txt file, and ${data} is none`, {
+      hint: 'leave out --protocol',
+    });
+  }
+  // a text of its own tokenizer: BOS is put before it here, so that everything else is read and checked as always
+  const { bos, addsBos } = tokenizer;
+  const withBos: Tokenizer =
+    bos === undefined || !addsBos
+      ? tokenizer
+      : { ...tokenizer, encode: (text, how) => [bos, ...tokenizer.encode(text, how)] };
+  const rows = await evaluationRows(data, {
+    context,
+    vocabulary,
+    tokenizer: () => Promise.resolve(withBos),
+    windows,
+  });
+  if (rows.tokens < 2 * context) {
+    throw new TensorpressError('ARGUMENT', `the llama protocol needs two windows of ${context} tokens at least`, {
+      place: { file: data },
+      hint: 'choose a smaller --context, or a longer text',
+    });
+  }
+  const scoredFrom = Math.floor(context / 2) + 1;
+  const first = (ids: Int32Array) => {
+    if (bos !== undefined && addsBos) ids[0] = bos;
+    return ids;
+  };
+  return { ...rows, rows: rows.rows.map(({ ids }) => ({ ids: first(ids), scoredFrom })) };
+}
