@@ -1,3 +1,5 @@
+import { meanOf } from './statistics.js';
+
 /**
  * Scores of the tokens that follow: -log softmax(logits)[target] for each position, put together from pieces of the vocabulary.
  */
@@ -7,7 +9,7 @@ export class NextToken {
   readonly #sum: Float64Array;
   readonly #target: Float64Array;
 
-  constructor(positions: number) {
+  constructor(readonly positions: number) {
     this.#max = new Float64Array(positions).fill(-Infinity);
     this.#sum = new Float64Array(positions);
     this.#target = new Float64Array(positions);
@@ -19,18 +21,35 @@ export class NextToken {
    * @param picked [positions, 1]: the target's logit, 0 where it lies in another piece
    */
   add(logSumExp: Float32Array | Float64Array, picked: Float32Array | Float64Array): void {
-    for (let t = 0; t < this.#max.length; t++) {
-      const [m, s] = [logSumExp[2 * t]!, logSumExp[2 * t + 1]!];
-      const largest = Math.max(this.#max[t]!, m);
-      this.#sum[t] = this.#sum[t]! * Math.exp(this.#max[t]! - largest) + s * Math.exp(m - largest);
-      this.#max[t] = largest;
-      this.#target[t]! += picked[t]!;
-    }
+    for (let t = 0; t < this.positions; t++) this.enter(t, logSumExp[2 * t]!, logSumExp[2 * t + 1]!, picked[t]!);
+  }
+
+  /** Enters a piece of the vocabulary at position t. */
+  enter(t: number, m: number, sum: number, picked: number): void {
+    const largest = Math.max(this.#max[t]!, m);
+    this.#sum[t] = this.#sum[t]! * Math.exp(this.#max[t]! - largest) + sum * Math.exp(m - largest);
+    this.#max[t] = largest;
+    this.#target[t]! += picked;
+  }
+
+  /** Largest logit of position t so far. */
+  max(t: number): number {
+    return this.#max[t]!;
+  }
+
+  /** sum exp(logit - max) of position t so far. */
+  sum(t: number): number {
+    return this.#sum[t]!;
+  }
+
+  /** log sum exp(logit) of position t. */
+  logSumExp(t: number): number {
+    return this.#max[t]! + Math.log(this.#sum[t]!);
   }
 
   /** Negative log likelihood in nats, of what follows position t. */
   nll(t: number): number {
-    return this.#max[t]! + Math.log(this.#sum[t]!) - this.#target[t]!;
+    return this.logSumExp(t) - this.#target[t]!;
   }
 }
 
@@ -47,15 +66,7 @@ export interface Perplexity {
 
 /** Perplexity of scored tokens, as llama-perplexity computes it and its error. */
 export function perplexityOf(nlls: Float64Array): Perplexity {
-  const scored = nlls.length;
-  let [sum, squares] = [0, 0];
-  for (const nll of nlls) {
-    sum += nll;
-    squares += nll * nll;
-  }
-  const mean = sum / scored;
-  const variance = Math.max(0, squares / scored - mean * mean);
+  const { mean, error } = meanOf(nlls);
   const perplexity = Math.exp(mean);
-  const perplexity_error = scored > 1 ? perplexity * Math.sqrt(variance / (scored - 1)) : 0;
-  return { perplexity, perplexity_error, mean_nll: mean, scored };
+  return { perplexity, perplexity_error: perplexity * error, mean_nll: mean, scored: nlls.length };
 }

@@ -84,6 +84,11 @@ export interface Ops {
   };
   /** [T, C] -> [T, 2]: m = max x, sum exp(x - m) */
   log_sum_exp: { in: { x: Value }; with: object };
+  /**
+   * What the logits a of a base and b of a model say of each other: [T, C] twice -> [T, 8]: m_a = max a, sum exp(a - m_a), the first index of
+   * m_a; the same three of b; sum exp(a - m_a) (a - b); sum (a - b)². Sums of pieces of the vocabulary are put together by `Divergence`.
+   */
+  divergence: { in: { a: Value; b: Value }; with: object };
   /** x[t, index[t]], 0 where the index lies outside: [T, C], int32 [T] -> [T, 1] */
   pick: { in: { x: Value; index: Value }; with: object };
 }

@@ -7,7 +7,7 @@ import { attention } from './attention.js';
 import { add, gated, rms_norm, rope, scale, softcap } from './elementwise.js';
 import { fake_quantize } from './fake-quantize.js';
 import { gather, linear, transform } from './products.js';
-import { columns, log_sum_exp, pick, route } from './rows.js';
+import { columns, divergence, log_sum_exp, pick, route } from './rows.js';
 
 const DEFINITIONS: { readonly [Name in Exclude<OpName, 'experts'>]: Definition<Name> } = {
   gather,
@@ -24,6 +24,7 @@ const DEFINITIONS: { readonly [Name in Exclude<OpName, 'experts'>]: Definition<N
   transform,
   fake_quantize,
   log_sum_exp,
+  divergence,
   pick,
 };
 

@@ -35,6 +35,25 @@ export const log_sum_exp: Definition<'log_sum_exp'> = ({ x }) => {
   return { shape: [T, 2], data };
 };
 
+export const divergence: Definition<'divergence'> = ({ a, b }) => {
+  const [T, C] = matrix(a);
+  matrix(b, T, C);
+  const data = new Float64Array(T * 8);
+  for (let t = 0; t < T; t++) {
+    const [base, model] = [a, b].map(({ data }) => data.subarray(t * C, (t + 1) * C)) as [Float64Array, Float64Array];
+    const [ofBase, ofModel] = [expSum(base), expSum(model)];
+    let [weighted, squares] = [0, 0];
+    for (let c = 0; c < C; c++) {
+      const difference = base[c]! - model[c]!;
+      weighted += Math.exp(base[c]! - ofBase.max) * difference;
+      squares += difference * difference;
+    }
+    const top = (row: Float64Array, { max, sum }: { max: number; sum: number }) => [max, sum, row.indexOf(max)];
+    data.set([...top(base, ofBase), ...top(model, ofModel), weighted, squares], t * 8);
+  }
+  return { shape: [T, 8], data };
+};
+
 export const pick: Definition<'pick'> = ({ x, index }) => {
   const [T, C] = matrix(x);
   vector(index, T);
