@@ -68,13 +68,7 @@ type Six = [number, number, number, number, number, number];
 
 /** Figures of a comparison that have intervals. */
 export type ComparedName =
-  | 'perplexity'
-  | 'base_perplexity'
-  | 'perplexity_difference'
-  | 'ln_ratio'
-  | 'kl_mean'
-  | 'same_top1'
-  | 'rms_delta_p';
+  'perplexity' | 'base_perplexity' | 'perplexity_difference' | 'ln_ratio' | 'kl_mean' | 'same_top1' | 'rms_delta_p';
 
 /** Intervals of a comparison over consecutive windows, given the scored tokens of each; null for fewer than two windows. */
 export function comparisonIntervals(
