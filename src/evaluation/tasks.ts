@@ -107,7 +107,7 @@ export function taskFigures(
 ): TaskFigures {
   const right = questions.map(({ answer }, i) => (largest(logLikelihoods[i]!) === answer ? 1 : 0));
   const rightPerCharacter = questions.map(({ choices, answer }, i) => {
-    const perCharacter = choices.map((choice, c) => logLikelihoods[i]![c]! / [...choice].length);
+    const perCharacter = choices.map((choice, c) => logLikelihoods[i]![c]! / Array.from(choice).length);
     return largest(perCharacter) === answer ? 1 : 0;
   });
   const [plain, normed] = [meanOf(right), meanOf(rightPerCharacter)];
