@@ -30,8 +30,7 @@ async function scored(
       return engine.tensor(Float32Array.from(data), [T, to - from]);
     };
     const { sums } = await program.run({ a: part(a), b: part(b) });
-    const picked = (x: Float32Array) =>
-      Float64Array.from(targets, (c, t) => (c >= from && c < to ? x[t * C + c]! : 0));
+    const picked = (x: Float32Array) => Float64Array.from(targets, (c, t) => (c >= from && c < to ? x[t * C + c]! : 0));
     divergence.add({ from, sums: await sums!.read(), basePicked: picked(a), modelPicked: picked(b) });
   }
   const scores = scoresFor(T, { logits: true });
@@ -79,9 +78,9 @@ const cases = fc
       noise: fc.constant(normal(T * C, seed + 1, sigma)),
       share: fc.constantFrom(0, 1e-4, 0.3, 1),
       targets: fc.array(fc.integer({ min: 0, max: C - 1 }), { minLength: T, maxLength: T }),
-      cuts: fc.uniqueArray(fc.integer({ min: 0, max: C - 1 }), { maxLength: 4 }).map(list => [
-        ...new Set([0, ...list.sort((x, y) => x - y)]),
-      ]),
+      cuts: fc
+        .uniqueArray(fc.integer({ min: 0, max: C - 1 }), { maxLength: 4 })
+        .map(list => [...new Set([0, ...list.sort((x, y) => x - y)])]),
       backwards: fc.boolean(),
     }),
   );

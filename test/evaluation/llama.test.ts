@@ -27,16 +27,7 @@ interface Judged {
 
 interface Compared extends Judged {
   kld_from_files: Record<
-    | 'mean'
-    | 'stderr'
-    | 'median'
-    | 'p90'
-    | 'p95'
-    | 'p99'
-    | 'max'
-    | 'min'
-    | 'same_top_percent'
-    | 'rms_dp_percent',
+    'mean' | 'stderr' | 'median' | 'p90' | 'p95' | 'p99' | 'max' | 'min' | 'same_top_percent' | 'rms_dp_percent',
     number
   >;
   kld_tool: Record<

@@ -7,7 +7,18 @@ describe('NextToken', () => {
     const logits = normal(50, 1, 8);
     const target = 33;
     const expected = Math.log(logits.reduce((sum, x) => sum + Math.exp(x), 0)) - logits[target]!;
-    const cuts = [[[0, 50]], [[0, 7], [7, 20], [20, 50]], [[20, 50], [0, 20]]] as const;
+    const cuts = [
+      [[0, 50]],
+      [
+        [0, 7],
+        [7, 20],
+        [20, 50],
+      ],
+      [
+        [20, 50],
+        [0, 20],
+      ],
+    ] as const;
     for (const pieces of cuts) {
       const scores = new NextToken(1);
       for (const [from, to] of pieces) enter(scores, logits, from, to, target);

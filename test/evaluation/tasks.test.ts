@@ -5,7 +5,8 @@ import { refused } from '../formats/refused.js';
 
 describe('parseTask', () => {
   it('reads questions, skips empty lines and ignores other keys', () => {
-    const text = '{"context":"a","choices":["b","c"],"answer":1}\r\n\n{"id":7,"context":"","choices":["x","y","z"],"answer":0}';
+    const text =
+      '{"context":"a","choices":["b","c"],"answer":1}\r\n\n{"id":7,"context":"","choices":["x","y","z"],"answer":0}';
     assert.deepEqual(parseTask(text, 'task.jsonl'), [
       { context: 'a', choices: ['b', 'c'], answer: 1 },
       { context: '', choices: ['x', 'y', 'z'], answer: 0 },

@@ -115,7 +115,9 @@ describe('files of logits', () => {
         const error = await refused(() => read(path));
         assert.equal(error.code, 'TENSOR');
         assert.match(error.message, message);
-        assert.ok(error.message.startsWith('bad.logits ') && error.hint !== undefined && error.place.file === 'bad.logits');
+        assert.ok(
+          error.message.startsWith('bad.logits ') && error.hint !== undefined && error.place.file === 'bad.logits',
+        );
       });
     }
 

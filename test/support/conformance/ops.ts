@@ -115,6 +115,17 @@ function alongRows(): Case[] {
     ),
     ...several(3, draw => single('log_sum_exp', {}, { x: draw.floats([draw.int(1, 20), draw.int(1, 300)], 4) })),
     single('log_sum_exp', {}, { x: edgeRows(21, HUGE) }, 'of edge values'),
+    ...several(4, (draw, i) => {
+      const shape: [number, number] = [draw.int(1, 20), draw.int(1, 300)];
+      const a = draw.floats(shape, 4);
+      return single('divergence', {}, { a, b: i === 3 ? a : draw.floats(shape, 4) }, i === 3 ? 'from itself' : '');
+    }),
+    single(
+      'divergence',
+      {},
+      { a: floats([4, 5], i => [1, 3, 3, 0, 3][i % 5]!), b: floats([4, 5], i => [2, 2, 1, 2, 0][i % 5]!) },
+      'with ties',
+    ),
     ...several(3, draw => {
       const [T, C] = [draw.int(1, 20), draw.int(1, 90)];
       return single('pick', {}, { x: draw.floats([T, C]), index: draw.ints(T, -2, C + 1) });

@@ -130,6 +130,19 @@ const LOWERINGS: { readonly [Name in OpName]: Lowering<Name> } = {
     return b.concat(1, m, b.reduce('ReduceSum', b.unary('Exp', b.binary('Sub', x, m))));
   },
 
+  divergence: (b, { a, b: model }) => {
+    const half = (x: Wire) => {
+      const m = b.reduce('ReduceMax', x);
+      const weights = b.unary('Exp', b.binary('Sub', x, m));
+      const top = b.node('ArgMax', [x], m.shape, { attributes: { axis: int(-1) }, type: 'int64' });
+      return { weights, sums: [m, b.reduce('ReduceSum', weights), b.cast(top, 'float32')] };
+    };
+    const { weights, sums } = half(a);
+    const difference = b.binary('Sub', a, model);
+    const products = [weights, difference].map(factor => b.reduce('ReduceSum', b.binary('Mul', factor, difference)));
+    return b.concat(1, ...sums, ...half(model).sums, ...products);
+  },
+
   pick: (b, { x, index }) => {
     const column = b.reshape(index, -1, 1);
     const last = x.shape[1]! - 1;

@@ -91,6 +91,19 @@ const LOWERINGS: { readonly [N in OpName]: (op: Op<N>, run: Run) => Tensor } = {
     return tf.concat([m, tf.sum(tf.exp(tf.sub(at(x), m)), 1, true)], 1);
   },
 
+  divergence({ in: { a, b } }, { backend: { tf }, at }) {
+    const half = (x: Tensor) => {
+      const m = tf.max(x, 1, true);
+      const weights = tf.exp(tf.sub(x, m));
+      const top = tf.expandDims(tf.cast(tf.argMax(x, 1), 'float32'), 1);
+      return { weights, sums: [m, tf.sum(weights, 1, true), top] };
+    };
+    const { weights, sums } = half(at(a));
+    const difference = tf.sub(at(a), at(b));
+    const products = [weights, difference].map(factor => tf.sum(tf.mul(factor, difference), 1, true));
+    return tf.concat([...sums, ...half(at(b)).sums, ...products], 1);
+  },
+
   pick({ in: { x, index } }, { backend: { tf }, at, host, shape }) {
     const [tokens, columns] = shape(x) as [number, number];
     const places = host(index).slice() as Int32Array;
