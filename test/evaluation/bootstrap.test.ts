@@ -3,7 +3,7 @@ import { bootstrap, comparisonIntervals, perplexityInterval } from '../../src/ev
 import { comparisonOf, scoresFor } from '../../src/evaluation/scores.js';
 import { normal, seeded } from '../support/numbers.js';
 
-const SIMULATIONS = 800;
+const SIMULATIONS = 2000;
 
 /** Share of simulations whose interval holds the truth. */
 function coverage(windows: number, draw: (next: () => number) => number, truth: number): number {
@@ -32,7 +32,7 @@ describe('bootstrap', function () {
     ['normal', gauss, 0],
     ['skewed', skewed, 1],
   ] as const) {
-    for (const windows of [16, 40]) {
+    for (const windows of [16, 32]) {
       it(`covers the mean of ${windows} ${what} windows in 93 to 97 of 100 simulations`, () => {
         const share = coverage(windows, draw, truth);
         assert.ok(share >= 0.93 && share <= 0.97, String(share));
