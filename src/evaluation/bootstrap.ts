@@ -1,4 +1,4 @@
-import { uniform } from '../numerics/rng.js';
+import { random } from '../numerics/random.js';
 import type { Scores } from './scores.js';
 import { normalTail, quantile, studentQuantile } from './statistics.js';
 
@@ -33,13 +33,13 @@ export function bootstrap<Name extends string>(
 ): Readonly<Record<Name, Interval>> | null {
   const n = windows.length;
   if (n < 2) return null;
-  const next = uniform(seed);
+  const draw = random(seed, 'bootstrap');
   const totals = new Float64Array(windows[0]!.length);
   const drawn = new Map<Name, Float64Array>();
   for (let resample = 0; resample < resamples; resample++) {
     totals.fill(0);
     for (let i = 0; i < n; i++) {
-      const window = windows[Math.floor(next() * n)]!;
+      const window = windows[Math.floor(draw.float64() * n)]!;
       for (let k = 0; k < totals.length; k++) totals[k]! += window[k]!;
     }
     for (const [name, value] of Object.entries(figures(totals)) as [Name, number][]) {
