@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { TensorpressError } from '../../src/errors.js';
+import { lockFolder, newLock, releaseLock } from '../../src/run/lock.js';
 import { runSession } from '../../src/run/session.js';
 import { BIN, cli } from '../support/run-cli.js';
 import { tempFolder } from '../support/temp.js';
@@ -80,6 +81,23 @@ describe('a run that is killed', () => {
     assert.equal((await cli(['apply', path, '--out', out, '--quiet'])).exitCode, 0);
   });
 
+  it('leaves what was to be replaced as it was when it is stopped early', async () => {
+    const [path, out] = [recipe(), join(tempFolder(), 'out')];
+    assert.equal((await cli(['apply', path, '--out', out, '--quiet'])).exitCode, 0);
+    const before = hashes(out);
+    const run = execa(process.execPath, [BIN, 'apply', path, '--out', out, '--force'], { reject: false });
+    let stopped = false;
+    run.stderr.on('data', (data: Buffer) => {
+      if (!stopped && data.toString().includes('layers.2')) stopped = run.kill('SIGINT');
+    });
+    const { exitCode, stderr } = await run;
+    assert.equal(exitCode, 130);
+    assert.doesNotMatch(stderr, /\n\s+at /, 'no stack trace');
+    const left = Object.entries(hashes(out)).filter(([name]) => !/^\/\.tensorpress|\.partial$/.test(name));
+    assert.deepEqual(Object.fromEntries(left), before);
+    assert.ok(existsSync(join(out, 'run.json')), 'the old run is still a finished one');
+  }).timeout(240_000);
+
   it('does not go on with another recipe', async () => {
     const [path, out] = [recipe(), join(tempFolder(), 'out')];
     const run = execa(process.execPath, [BIN, 'apply', path, '--out', out], { reject: false });
@@ -109,6 +127,26 @@ describe('two runs at once', () => {
     assert.ok(failed[0] instanceof TensorpressError && failed[0].exitCode === 2, String(failed[0]));
     assert.ok(existsSync(join(out, 'run.json')));
   });
+});
+
+describe('a second run while one works', () => {
+  it('is refused in a sentence, forced or not, and takes nothing from the first', async () => {
+    const [path, out] = [recipe(), join(tempFolder(), 'out')];
+    const lock = newLock(out); // of this process, which lives
+    await lockFolder(lock);
+    try {
+      for (const more of [[], ['--force']]) {
+        const { exitCode, stdout, stderr } = await cli(['apply', path, '--out', out, '--quiet', ...more]);
+        const [sentence, hint, ...rest] = stderr.split('\n');
+        assert.deepEqual([exitCode, stdout, rest], [2, '', []], stderr);
+        assert.equal(sentence, `another run is writing to ${out} (process ${process.pid})`);
+        assert.equal(hint, '  wait for it, stop it, or choose another folder with --out');
+      }
+      assert.deepEqual(readdirSync(join(out, '.tensorpress')), [lock.file]);
+    } finally {
+      releaseLock(lock);
+    }
+  }).timeout(240_000);
 });
 
 describe('threads', () => {
