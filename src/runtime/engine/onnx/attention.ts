@@ -1,6 +1,6 @@
 import type { Op } from '../../model/graph.js';
 import type { Device } from '../engine.js';
-import { float, int, type Builder, type Dim, type Wire } from './builder.js';
+import { int, type Builder, type Dim, type Wire } from './builder.js';
 
 type Arrays = { readonly [K in keyof Op<'attention'>['in']]: Wire };
 
@@ -57,11 +57,7 @@ export function lowerAttention(
     const rows = (x: Wire): Wire =>
       b.reshape(b.transpose(b.slice(x, 1, from, to), 0, 2, 3, 1, 4), B, kvHeads, share * n, headDim);
     const keys = (x: Wire): Wire => b.slice(x, 2, ...range);
-    const scores = (queries: Wire, of: Wire): Wire => {
-      const attributes = { alpha: float(scale), transB: int(1) };
-      const shape = [B, kvHeads, share * n, of.shape[2]];
-      return b.node('microsoft.FusedMatMul', [queries, of], shape, { attributes });
-    };
+    const scores = (queries: Wire, of: Wire): Wire => b.products(queries, of, scale);
     /** [B, kvHeads, share n, K] -> [B, heads, n, K] and back */
     const perHead = (x: Wire): Wire => b.reshape(x, B, heads, n, x.shape[3] ?? -1);
     const perKeyHead = (x: Wire): Wire => b.reshape(x, B, kvHeads, share * n, x.shape[3] ?? -1);

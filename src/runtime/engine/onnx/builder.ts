@@ -8,6 +8,7 @@ import {
   type OnnxType,
   type OnnxValue,
 } from '../../../formats/onnx.js';
+import type { Device } from '../engine.js';
 
 /** A dimension; undefined where it may differ from run to run. */
 export type Dim = number | undefined;
@@ -23,12 +24,20 @@ export const int = (value: number): OnnxAttribute => ({ int: value });
 export const float = (value: number): OnnxAttribute => ({ float: value });
 export const ints = (...values: number[]): OnnxAttribute => ({ ints: values });
 
-/** Collects an ONNX graph node by node, and knows the shape of every value. */
+/** Adding and subtracting it rounds a float32 of magnitude below 2^22 to the nearest integer, ties to even. */
+const ROUND = 1.5 * 2 ** 23;
+
+/**
+ * Collects an ONNX graph node by node, and knows the shape of every value. onnxruntime's WebGPU provider has no kernel for some operators;
+ * for them it gets others, so that no array goes back to the host in the middle of a graph.
+ */
 export class Builder {
   readonly #nodes: OnnxNode[] = [];
   readonly #inputs: OnnxValue[] = [];
   readonly #constants = new Map<string, OnnxConstant>();
   #names = 0;
+
+  constructor(private readonly device: Device = 'cpu') {}
 
   input(name: string, type: OnnxType, shape: readonly Dim[]): Wire {
     this.#inputs.push({ name, type, shape: named(name, shape) });
@@ -139,6 +148,21 @@ export class Builder {
     const [left, right] = [a, b].map(side => (typeof side === 'number' ? this.number(side) : side)) as [Wire, Wire];
     const shape = broadcast(broadcast(condition.shape, left.shape), right.shape);
     return this.node('Where', [condition, left, right], shape, { type: left.type });
+  }
+
+  /** Nearest integers, ties to even; |x| < 2^22. On webgpu -0 becomes 0. */
+  round(x: Wire): Wire {
+    if (this.device !== 'webgpu') return this.unary('Round', x);
+    return this.binary('Sub', this.binary('Add', x, ROUND), ROUND);
+  }
+
+  /** factor a cᵀ of the last two axes: [B, H, n, D], [B, H, K, D] -> [B, H, n, K] */
+  products(a: Wire, c: Wire, factor: number): Wire {
+    const shape = [...a.shape.slice(0, -1), c.shape.at(-2)];
+    if (this.device === 'webgpu')
+      return this.node('MatMul', [this.binary('Mul', a, factor), this.transpose(c, 0, 1, 3, 2)], shape);
+    const attributes = { alpha: float(factor), transB: int(1) };
+    return this.node('microsoft.FusedMatMul', [a, c], shape, { attributes });
   }
 
   /** The model with these outputs. */

@@ -4,16 +4,14 @@ import { TensorpressError } from '../../../errors.js';
 import type { Engine, EngineOptions } from '../engine.js';
 import { gpuMemory, hostMemory } from './memory.js';
 import { OnnxProgram } from './program.js';
-import { loadOnnxruntime, onnxruntimeVersion, sessionOptions, type Onnxruntime } from './runtime.js';
-import { identity } from './transfer.js';
-
-export type OnnxDevice = 'cpu' | 'webgpu' | 'cuda';
+import { askDevice } from './probe.js';
+import { loadOnnxruntime, onnxruntimeVersion, sessionOptions, type OnnxDevice } from './runtime.js';
 
 export interface OnnxOptions extends EngineOptions {
   readonly device: OnnxDevice;
 }
 
-/** How to get a device that is missing. */
+/** The way out where a device is missing. */
 const MISSING: Readonly<Record<OnnxDevice, string>> = {
   cpu: 'install onnxruntime-node again',
   webgpu: 'install the driver of the GPU and, on Linux, libvulkan1; or use --device cpu',
@@ -26,10 +24,15 @@ const MISSING: Readonly<Record<OnnxDevice, string>> = {
  */
 export async function createOnnxEngine({ device, threads = availableParallelism() }: OnnxOptions): Promise<Engine> {
   const ort = await loadOnnxruntime();
+  const { error }: { error?: string } = device === 'cpu' ? {} : await askDevice(device); // elsewhere first: a driver may crash, and some print
+  if (error !== undefined)
+    throw new TensorpressError('ENGINE', `onnxruntime finds no ${device} device here`, {
+      hint: MISSING[device],
+      cause: new Error(error),
+    });
   const shared = sessionOptions(threads);
   const options: InferenceSession.SessionOptions =
     device === 'cpu' ? shared : { ...shared, executionProviders: [device, 'cpu'] };
-  if (device !== 'cpu') await tryDevice(ort, device, options);
   const memory = device === 'webgpu' ? gpuMemory(ort, device, options) : hostMemory(ort, device);
   const stay: InferenceSession.SessionOptions =
     device === 'webgpu' ? { ...options, preferredOutputLocation: 'gpu-buffer' } : options;
@@ -52,20 +55,4 @@ export async function createOnnxEngine({ device, threads = availableParallelism(
       await memory.close();
     },
   };
-}
-
-/** @throws TensorpressError ENGINE if no session can be made there */
-async function tryDevice(
-  ort: Onnxruntime,
-  device: OnnxDevice,
-  options: InferenceSession.SessionOptions,
-): Promise<void> {
-  try {
-    await (await ort.InferenceSession.create(identity(1), options)).release();
-  } catch (cause) {
-    throw new TensorpressError('ENGINE', `onnxruntime finds no ${device} device here`, {
-      hint: MISSING[device],
-      cause,
-    });
-  }
 }

@@ -67,7 +67,7 @@ function observed(b: Builder, blocks: Wire, { globalScale }: Arrays, args: Quant
   const min = b.binary('Min', b.reduce('ReduceMin', blocks), 0);
   const max = b.binary('Max', b.reduce('ReduceMax', blocks), 0);
   const s = b.binary('Div', b.binary('Sub', max, min), highest - lowest);
-  const z = b.unary('Round', clamp(b, b.binary('Sub', lowest, b.binary('Div', min, s)), lowest, highest));
+  const z = b.round(clamp(b, b.binary('Sub', lowest, b.binary('Div', min, s)), lowest, highest));
   const empty = b.binary('And', b.binary('Equal', s, 0, 'bool'), b.binary('Equal', min, 0, 'bool'));
   return { scale: storedScale(b, s, args), zeroPoint: b.where(empty, 0, z) };
 }
@@ -80,7 +80,7 @@ function storedScale(b: Builder, s: Wire, { scale_dtype }: QuantizationArgs): Wi
 }
 
 function round(b: Builder, x: Wire, { type, num_bits }: QuantizationArgs): Wire {
-  if (type === 'int') return b.unary('Round', x);
+  if (type === 'int') return b.round(x);
   return num_bits === 4 ? roundE2M1(b, x) : roundE4M3(b, x);
 }
 

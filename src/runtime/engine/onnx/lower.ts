@@ -29,7 +29,7 @@ type Lowering<Name extends OpName> = (
 
 /** A slice as an ONNX model for inputs of these shapes; weights are inputs like all others, so that one model serves every layer. */
 export function lower(slice: Slice, inputs: ReadonlyMap<Value, InputShape>, options: AttentionOptions): Lowered {
-  const b = new Builder();
+  const b = new Builder(options.device);
   const wires = new Map<Value, Wire>();
   for (const [name, { type, shape }] of inputs) wires.set(name, b.input(name, type, shape));
   for (const op of slice.ops) {
@@ -111,7 +111,7 @@ const LOWERINGS: { readonly [Name in OpName]: Lowering<Name> } = {
       ],
     ) as [Wire, Wire];
     const weights = normalize ? b.binary('Div', largest, b.reduce('ReduceSum', largest)) : largest;
-    const none = b.node('ConstantOfShape', [b.node('Shape', [x], [2], { type: 'int64' })], x.shape);
+    const none = b.binary('Sub', p, p);
     return b.node('ScatterElements', [none, experts, weights], x.shape, { attributes: { axis: int(1) } });
   },
 

@@ -5,6 +5,9 @@ import type { Device } from '../engine.js';
 
 export type Onnxruntime = typeof Ort;
 
+/** Where onnxruntime computes. */
+export type OnnxDevice = 'cpu' | 'webgpu' | 'cuda';
+
 const FATAL = 4;
 
 /**

@@ -2,7 +2,7 @@ import type { Builder, Wire } from './builder.js';
 
 /**
  * The float8 e4m3 number nearest to x, ties to even; |x| <= 448: whole multiples of an eighth of the power of two below |x|, or of 2^-9 under
- * 2^-6. Steps are powers of two, so nothing but `Round` rounds.
+ * 2^-6. Steps are powers of two, so nothing but `round` rounds.
  */
 export function roundE4M3(b: Builder, x: Wire): Wire {
   const { power } = floorPower(b, b.binary('Max', b.unary('Abs', x), 2 ** -6), -6, [8, 4, 2, 1]);
@@ -30,7 +30,7 @@ export function mxScale(b: Builder, a: Wire, bits: number): Wire {
 
 /** Not by `Where` between results: onnxruntime's makes 0 of -0. */
 function inSteps(b: Builder, x: Wire, step: Wire | number): Wire {
-  return b.binary('Mul', b.unary('Round', b.binary('Div', x, step)), step);
+  return b.binary('Mul', b.round(b.binary('Div', x, step)), step);
 }
 
 /**
