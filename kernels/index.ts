@@ -4,7 +4,6 @@
 
 export { decodeRow, encodeRow } from './codes';
 export { accumulateError, countCodes } from './error';
-export { addErrors } from './power';
 export { accumulateRange, isFinite } from './range';
 export { scaleRow, spreadBlocks } from './scale';
 export { widenRow } from './widen';

@@ -2,7 +2,6 @@ import { measure } from 'mitata';
 import { makeGrid } from '../../src/numerics/grid.js';
 import { Blank, TYPESCRIPT_KERNELS, type Kernels } from '../../src/numerics/kernels.js';
 import { encodeRows, rangeOfRows } from '../../src/numerics/passes.js';
-import { Power } from '../../src/numerics/power.js';
 import { qparams, type Quantizer } from '../../src/numerics/qparams.js';
 import { createKernels } from '../../src/numerics/wasm.js';
 import { normals } from './model.js';
@@ -90,8 +89,6 @@ function* rowCases(kernels: Kernels, stored: Uint8Array): Generator<Case> {
     signed: new Int8Array(COLUMNS),
     unsigned: new Uint8Array(COLUMNS),
     error: { squaredError: sum, squares: sum, maxError: sum },
-    errors: new Float64Array(blocks),
-    power: { ...new Power(2.4).tables },
     usage: new Uint32Array(256),
   });
   const one = (name: string, run: () => unknown): Case => ({ name, elements: COLUMNS, run });
@@ -123,6 +120,5 @@ function* rowCases(kernels: Kernels, stored: Uint8Array): Generator<Case> {
     kernels.widenRow(at.stored, 0, 'BF16', at.x);
   }
   yield one('accumulateError', () => kernels.accumulateError(at.x, at.values, 0, COLUMNS, at.error));
-  yield one('addErrors, 128', () => kernels.addErrors(at.x, at.values, 128, at.power, at.errors, 0));
   yield one('countCodes, int4', () => kernels.countCodes(at.signed, at.usage));
 }

@@ -1,7 +1,6 @@
 import { firstNonFinite, widenRow, type ModelDType } from './dtypes.js';
 import { accumulateError, type ErrorSums } from './error.js';
 import { accumulateRange, type Codes, type Grid, type QParams, type Range } from './grid.js';
-import { addErrors, type PowerTables } from './power.js';
 import type { Quantizer } from './qparams.js';
 import { countCodes } from './quantize.js';
 import { decodeRow, encodeRow, scaleRow, spreadBlocks, type ColumnParameters } from './rows.js';
@@ -66,15 +65,6 @@ export interface Kernels {
   decodeRow(codes: Codes, at: number, args: Quantizer, by: ColumnParameters, out: Float32Array, outAt: number): void;
   /** Enters `row`. */
   accumulateError(w: Float32Array, wHat: Float32Array, row: number, columns: number, into: ErrorSums): void;
-  /** errors[first + b] += sum |wHat - x|^n over the columns of block b */
-  addErrors(
-    x: Float32Array,
-    wHat: Float32Array,
-    blockColumns: number,
-    power: PowerTables,
-    errors: Float64Array,
-    first: number,
-  ): void;
   /** Adds how often each code occurs, by its low byte, to usage[256]. */
   countCodes(codes: Codes, usage: Uint32Array): void;
 }
@@ -90,6 +80,5 @@ export const TYPESCRIPT_KERNELS: Kernels = {
   encodeRow,
   decodeRow,
   accumulateError,
-  addErrors,
   countCodes,
 };

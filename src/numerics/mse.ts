@@ -1,7 +1,7 @@
 import { roundTo, type ModelDType } from './dtypes.js';
 import type { Grid, Range } from './grid.js';
 import { Blank, blankCodes, type Kernels, type Placed } from './kernels.js';
-import { Power } from './power.js';
+import { addErrors, Power, type PowerTables } from './power.js';
 import { qparams, type Quantizer } from './qparams.js';
 import { createKernels } from './wasm.js';
 
@@ -48,6 +48,7 @@ export class MseSearch {
   readonly #args: Quantizer;
   readonly #dtype: ModelDType;
   readonly #patience: number;
+  readonly #power: PowerTables;
   readonly #shrinks: number[];
   readonly #improved: Improvements;
   readonly #at: Placed<ReturnType<typeof workplace>>;
@@ -74,8 +75,9 @@ export class MseSearch {
     const steps = Math.max(1, Math.floor(maxshrink * perUnit));
     this.#shrinks = Array.from({ length: steps }, (_, i) => 1 - i / perUnit);
     this.#patience = patience;
+    this.#power = new Power(norm).tables;
     this.#improved = new Improvements(grid.gridRows * grid.gridColumns, steps);
-    this.#at = kernels.place(workplace(grid, args, steps, norm));
+    this.#at = kernels.place(workplace(grid, args, steps));
   }
 
   /** Enters the next whole rows, from row 0 on in order; chunks may end between any two rows. */
@@ -112,7 +114,7 @@ export class MseSearch {
   }
 
   #tryRow(row: Float32Array): void {
-    const { x, q, parameters, values, codes, power, errors } = this.#at;
+    const { x, q, parameters, values, codes, errors } = this.#at;
     const { gridColumns, blockColumns } = this.#grid;
     const kernels = this.#kernels;
     x.set(row);
@@ -121,7 +123,7 @@ export class MseSearch {
       kernels.scaleRow(x, 0, parameters, this.#dtype, values);
       kernels.encodeRow(values, this.#args, codes, 0);
       kernels.decodeRow(codes, 0, this.#args, parameters, values, 0);
-      kernels.addErrors(x, values, blockColumns, power, errors, i * gridColumns);
+      addErrors(x, values, blockColumns, this.#power, errors, i * gridColumns);
     }
   }
 
@@ -148,7 +150,7 @@ function scaled({ min, max }: Range, factorOf: (block: number) => number, dtype:
 }
 
 /** What a search works on: a row, and for each p the parameters and errors of the block row in work, [p, gridColumns]. */
-function workplace({ columns, gridColumns }: Grid, args: Quantizer, steps: number, norm: number) {
+function workplace({ columns, gridColumns }: Grid, args: Quantizer, steps: number) {
   const perColumn = new Blank(Float32Array, columns);
   const blocks = steps * gridColumns;
   return {
@@ -162,7 +164,6 @@ function workplace({ columns, gridColumns }: Grid, args: Quantizer, steps: numbe
       globalScale: null,
     },
     errors: new Blank(Float64Array, blocks),
-    power: { ...new Power(norm).tables },
   };
 }
 

@@ -39,19 +39,6 @@ interface Exports {
     squares: number,
     maxError: number,
   ): void;
-  addErrors(
-    x: number,
-    wHat: number,
-    columns: number,
-    blockColumns: number,
-    ofExponent: number,
-    ofCell: number,
-    inverse: number,
-    c1: number,
-    c2: number,
-    c3: number,
-    errors: number,
-  ): void;
   countCodes(codes: number, length: number, usage: number): void;
 }
 
@@ -121,20 +108,6 @@ export function createKernels(): Kernels {
         squaredError.byteOffset + row * 8,
         squares.byteOffset + row * 8,
         maxError.byteOffset + row * 8,
-      ),
-    addErrors: (x, wHat, blockColumns, { ofExponent, ofCell, inverse, c1, c2, c3 }, errors, first) =>
-      wasm.addErrors(
-        x.byteOffset,
-        wHat.byteOffset,
-        wHat.length,
-        blockColumns,
-        ofExponent.byteOffset,
-        ofCell.byteOffset,
-        inverse.byteOffset,
-        c1,
-        c2,
-        c3,
-        errors.byteOffset + first * 8,
       ),
     countCodes: (codes, usage) => wasm.countCodes(codes.byteOffset, codes.length, usage.byteOffset),
   };

@@ -6,7 +6,6 @@ import { accumulateRange, emptyRange, makeGrid, type Grid, type QParams } from '
 import { TYPESCRIPT_KERNELS, type Kernels } from '../../src/numerics/kernels.js';
 import { encodeRows, rangeOfRows, type Rows } from '../../src/numerics/passes.js';
 import { MseSearch } from '../../src/numerics/mse.js';
-import { addErrors, Power } from '../../src/numerics/power.js';
 import { codeRange, qparams, type Quantizer } from '../../src/numerics/qparams.js';
 import { dequantize, makeCodes, quantize } from '../../src/numerics/quantize.js';
 import { scaleRow } from '../../src/numerics/rows.js';
@@ -219,30 +218,6 @@ describe('kernels', () => {
         },
       ),
       { numRuns: 1000 },
-    );
-  });
-
-  it('add powers of errors, bit for bit', () => {
-    const kernels = createKernels();
-    const tables = { ...new Power(2.4).tables };
-    fc.assert(
-      fc.property(
-        fc.array(fc.tuple(float32, float32), { minLength: 1, maxLength: 40 }),
-        fc.integer({ min: 1, max: 12 }),
-        (pairs, blockColumns) => {
-          const arrays = {
-            x: Float32Array.from(pairs, ([x]) => x),
-            wHat: Float32Array.from(pairs, ([, wHat]) => wHat),
-            errors: new Float64Array(41).fill(0.5),
-            tables,
-          };
-          const at = kernels.place(arrays);
-          kernels.addErrors(at.x, at.wHat, blockColumns, at.tables, at.errors, 1);
-          addErrors(arrays.x, arrays.wHat, blockColumns, tables, arrays.errors, 1);
-          assert.deepEqual(at.errors.slice(), arrays.errors);
-        },
-      ),
-      { numRuns: 500 },
     );
   });
 
