@@ -67,6 +67,10 @@ export function readRopes(settings: Settings, headDim: number): { readonly local
   const scaling = settings.raw('rope_scaling') ?? {};
   if (!isRecord(both)) throw settings.wrong('rope_parameters', both, 'an object');
   if (!isRecord(scaling)) throw settings.wrong('rope_scaling', scaling, 'an object');
+  // transformers puts its keys over a rope_type that is there already, so that `type` alone names nothing there and linear elsewhere
+  const { rope_type: named, type = 'default' } = scaling;
+  if (named === undefined && type !== 'default')
+    throw settings.wrong('rope_scaling.type', type, 'rope_type in its place');
   for (const key of Object.keys(both)) {
     if (key === 'full_attention' || key === 'sliding_attention') continue;
     throw settings.wrong(`rope_parameters.${key}`, both[key], 'nothing but full_attention and sliding_attention');

@@ -52,15 +52,21 @@ export class Settings {
     return Object.hasOwn(this.text, key) ? this.text[key] : undefined;
   }
 
+  /** `fallback` only where the field is absent: null is a value, and not one that every field may have. */
+  private given(key: string, fallback: unknown): unknown {
+    const value = this.raw(key);
+    return value === undefined ? fallback : value;
+  }
+
   number(key: string, fallback?: number): number {
-    const value = this.raw(key) ?? fallback;
+    const value = this.given(key, fallback);
     if (typeof value === 'number' && Number.isFinite(value)) return value;
     throw this.wrong(key, value, 'a number');
   }
 
   /** A whole number above 0. */
   count(key: string, fallback?: number): number {
-    const value = this.raw(key) ?? fallback;
+    const value = this.given(key, fallback);
     if (isCount(value) && value > 0) return value;
     throw this.wrong(key, value, 'a whole number above 0');
   }
@@ -91,13 +97,13 @@ export class Settings {
   }
 
   flag(key: string, fallback: boolean): boolean {
-    const value = this.raw(key) ?? fallback;
+    const value = this.given(key, fallback);
     if (typeof value === 'boolean') return value;
     throw this.wrong(key, value, 'true or false');
   }
 
   activation(key: string, fallback: string): Activation {
-    const value = this.raw(key) ?? fallback;
+    const value = this.given(key, fallback);
     if (typeof value === 'string' && Object.hasOwn(ACTIVATIONS, value)) return ACTIVATIONS[value]!;
     throw this.wrong(key, value, `one of ${Object.keys(ACTIVATIONS).join(', ')}`);
   }
@@ -107,9 +113,9 @@ export class Settings {
     const given = this.raw('layer_types');
     if (given == null) return Array.from({ length: this.layers }, (_, layer) => otherwise(layer));
     const right =
-      Array.isArray(given) && given.length >= this.layers && given.every(type => LAYER_TYPES.includes(type));
+      Array.isArray(given) && given.length === this.layers && given.every(type => LAYER_TYPES.includes(type));
     if (!right) throw this.wrong('layer_types', given, `${LAYER_TYPES.join(' or ')} for each of ${this.layers} layers`);
-    return given.slice(0, this.layers) as LayerType[];
+    return given as LayerType[];
   }
 
   /** The window of each layer, null where attention sees everything before; `window` belongs to those of type sliding_attention. */
@@ -137,9 +143,20 @@ export class Settings {
   tensor(name: string, shape: readonly number[]): void {
     this.tensors.add(name);
     const found = this.model.source.tensors.get(name)?.shape;
-    // the weight of a compressed module goes by other names
-    if (found === undefined && this.model.quantized) return;
+    // codes that are packed have a shape of their own
+    if (found === undefined && this.model.quantized && this.model.source.tensors.has(`${name}_packed`)) return;
     if (found?.join() === shape.join()) return;
+    const fused = found === undefined ? this.fusedExperts(name) : undefined;
+    if (fused !== undefined) {
+      throw new TensorpressError(
+        'MODEL',
+        `${printable(fused, 200)} holds all experts of a layer in one tensor, which cannot be run`,
+        {
+          place: { tensor: fused },
+          hint: 'save the model with one tensor per matrix of an expert, as transformers does',
+        },
+      );
+    }
     const message =
       found === undefined
         ? `the weights lack ${printable(name, 200)}`
@@ -148,6 +165,14 @@ export class Settings {
       place: { tensor: name },
       hint: 'download the model again, or correct its config.json',
     });
+  }
+
+  /** A tensor that holds all experts of the layer in which a tensor of one of them is missing. */
+  private fusedExperts(name: string): string | undefined {
+    const [experts] = /^.*\.experts\.(?=\d)/.exec(name) ?? [];
+    if (experts === undefined) return undefined;
+    const tensors = [...this.model.source.tensors.values()];
+    return tensors.find(({ name, shape }) => name.startsWith(experts) && shape.length > 2)?.name;
   }
 
   /** @throws TensorpressError MODEL naming the first field or tensor that would change the result but that nothing has read */

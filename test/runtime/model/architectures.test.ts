@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { TensorpressError } from '../../../src/errors.js';
 import { createReferenceEngine } from '../../../src/runtime/engine/reference/engine.js';
 import { decoderOf } from '../../../src/runtime/model/decoder.js';
+import type { Decoder } from '../../../src/runtime/model/graph.js';
 import { loadModel } from '../../../src/runtime/model/load.js';
+import type { Model } from '../../../src/runtime/model/model.js';
 import { referenceCases } from '../../support/reference-models.js';
 import { runDecoder } from '../../support/run-decoder.js';
 import { tempFolder } from '../../support/temp.js';
@@ -17,6 +20,19 @@ function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return largest(Array.from(a, (x, i) => x - b[i]!));
 }
 
+/** The graphs; of a golden set that is not ours, undefined where a sentence says which field is refused. */
+function built(model: Model): Decoder | undefined {
+  try {
+    return decoderOf(model);
+  } catch (error) {
+    const ours = process.env['TENSORPRESS_GOLDEN'] === undefined;
+    if (ours || !(error instanceof TensorpressError) || error.code !== 'MODEL') throw error;
+    const named = Object.keys(model.config).some(key => error.message.includes(key));
+    assert.ok(named || /rope_parameters/.test(error.message) || error.place.tensor !== undefined, error.message);
+    return undefined;
+  }
+}
+
 describe('graphs of the architectures, run by their definitions', () => {
   it('golden models are there', function () {
     if (cases.length === 0) this.skip();
@@ -29,7 +45,8 @@ describe('graphs of the architectures, run by their definitions', () => {
       await write(folder);
       const model = await loadModel(folder);
       try {
-        const decoder = decoderOf(model);
+        const decoder = built(model);
+        if (decoder === undefined) return;
         for (const [p, ids] of prompts.entries()) {
           const exact = await runDecoder({ model, decoder, engine, precision: 'float64' }, ids);
           if (p === 0) {
