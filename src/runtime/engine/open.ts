@@ -1,5 +1,7 @@
+import { readdir } from 'node:fs/promises';
 import { TensorpressError } from '../../errors.js';
 import type { Device, Engine, EngineName } from './engine.js';
+import type { OnnxDevice } from './onnx/runtime.js';
 
 export interface OpenEngine {
   /** Default: onnx. */
@@ -10,15 +12,23 @@ export interface OpenEngine {
   readonly threads?: number;
 }
 
+type Chosen = 'auto' | Device;
+
 interface Opener {
   readonly devices: readonly Device[];
-  readonly open: (device: 'auto' | Device, options: { threads?: number }) => Promise<Engine>;
+  readonly open: (device: Chosen, options: { threads?: number }) => Promise<Engine>;
 }
 
 const OPENERS: Readonly<Record<EngineName, Opener>> = {
   onnx: {
-    devices: ['cpu'],
-    open: async (_, options) => (await import('./onnx/engine.js')).createOnnxEngine({ device: 'cpu', ...options }),
+    devices: ['cpu', 'webgpu', 'cuda'],
+    async open(device, options) {
+      const { createOnnxEngine } = await import('./onnx/engine.js');
+      return createOnnxEngine({
+        device: device === 'auto' ? await bestOnnxDevice() : (device as OnnxDevice),
+        ...options,
+      });
+    },
   },
   tfjs: {
     devices: ['cpu', 'wasm', 'cuda'],
@@ -29,6 +39,16 @@ const OPENERS: Readonly<Record<EngineName, Opener>> = {
     open: async () => (await import('./reference/engine.js')).createReferenceEngine(),
   },
 };
+
+/** The first real GPU, else the processor. Where the system shows no GPU nothing is tried: that would take a process and a second. */
+async function bestOnnxDevice(): Promise<OnnxDevice> {
+  if (process.platform === 'linux' && !(await hasGpuFiles())) return 'cpu';
+  const { probeOnnx } = await import('./onnx/probe.js');
+  return (await probeOnnx()).find(({ available, software }) => available && !software)!.device;
+}
+
+const hasGpuFiles = async () =>
+  (await readdir('/dev').catch(() => [])).some(name => /^(dri|nvidia|kfd|dxg|mali|kgsl)/.test(name));
 
 /**
  * Loads an engine, and nothing of the others.
