@@ -16,6 +16,7 @@ interface Common {
 
 interface Evaluating {
   data?: string;
+  against?: string;
   context?: number;
   stride?: number;
   windows?: number;
@@ -177,11 +178,22 @@ async function main(argv: readonly string[]): Promise<number> {
       if (data === undefined) throw misuse('eval needs a text, or token ids', 'add --data FILE');
       const signal = stoppable();
       const { evalCommand } = await import('./eval.js');
-      const how = pick(options, ['context', 'stride', 'windows', 'protocol', 'logits', 'threads', 'engine', 'device']);
+      const how = pick(options, [
+        'against',
+        'context',
+        'stride',
+        'windows',
+        'protocol',
+        'logits',
+        'threads',
+        'engine',
+        'device',
+      ]);
       await evalCommand({ model: args[0]!, data, signal, ...how }, screen, { json });
     },
   )
     .option('--data <file>', '.txt, .jsonl, or .json with {"input_ids": [[...]]}')
+    .option('--against <model>', 'compare it with the model that it was made from')
     .option('--context <n>', 'tokens of a window (default: 512)', count)
     .option('--stride <n>', 'tokens between the beginnings of two windows (default: the context)', count)
     .option('--windows <n>', 'windows at most (default: all)', count)

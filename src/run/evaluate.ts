@@ -1,13 +1,18 @@
 import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
+import type { ComparedName, Interval } from '../evaluation/bootstrap.js';
+import type { HiddenFigures } from '../evaluation/hidden.js';
 import type { Perplexity } from '../evaluation/next-token.js';
+import type { Comparison } from '../evaluation/scores.js';
 import type { Device, EngineName } from '../runtime/engine/engine.js';
 import { inThread, Stopped } from './thread.js';
 
 export interface EvaluateOptions {
   /** A model folder: dense, or compressed-tensors. Or `org/name[@revision]`. */
   readonly model: string;
+  /** A model that it is compared with: what it was made from. */
+  readonly against?: string;
   /** Texts or token ids, see CONTRIBUTING. */
   readonly data: string;
   /** Tokens of a window. Default: 512. */
@@ -33,7 +38,16 @@ export type EvaluateEvent =
   | { readonly type: 'begin'; readonly engine: string; readonly windows: number; readonly tokens: number }
   | { readonly type: 'progress'; readonly part: string; readonly done: number; readonly total: number };
 
-export interface Evaluation extends Perplexity {
+/** What is found of a model, alone or against a base. */
+export type Judgement = (Perplexity | Comparison) & {
+  /** 95 % bootstrap intervals over windows; null for a single window. */
+  readonly intervals: Partial<Readonly<Record<ComparedName, Interval>>> | null;
+  /** How far hidden states are from the base's behind the embedding (layer -1) and each layer. */
+  readonly layers?: readonly ({ readonly layer: number } & HiddenFigures)[];
+  readonly notes: readonly string[];
+};
+
+export type Evaluation = Judgement & {
   readonly model: string;
   readonly data: string;
   readonly protocol: 'windows' | 'llama';
@@ -47,13 +61,14 @@ export interface Evaluation extends Perplexity {
   readonly engine: string;
   /** Of the token ids, all rows. */
   readonly rows_sha256: string;
-  /** A sentence about everything that was left out, or decided. */
-  readonly notes: readonly string[];
   readonly logits: string | null;
-}
+};
 
 /** What the thread is given. */
 export type EvaluateTask = Omit<EvaluateOptions, 'signal' | 'onEvent'>;
+
+/** What is asked of models that are open. */
+export type EvaluateOn = Omit<EvaluateTask, 'model' | 'against'>;
 
 /**
  * Runs a model over texts and judges how well it predicts them. The work lives in a thread of its own; stopping it ends it at once.

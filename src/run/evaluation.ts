@@ -1,67 +1,75 @@
 import { resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
-import { NextToken, perplexityOf } from '../evaluation/next-token.js';
-import type { Engine, Tensor } from '../runtime/engine/engine.js';
+import { comparisonIntervals, perplexityInterval } from '../evaluation/bootstrap.js';
+import { perplexityOf } from '../evaluation/next-token.js';
+import { comparisonOf } from '../evaluation/scores.js';
 import { openEngine } from '../runtime/engine/open.js';
-import type { Op } from '../runtime/model/graph.js';
 import { resolveModel } from '../runtime/model/hub.js';
 import { loadModel } from '../runtime/model/load.js';
-import type { EvaluateEvent, EvaluateTask, Evaluation } from './evaluate.js';
+import type { Model } from '../runtime/model/model.js';
+import type { EvaluateEvent, EvaluateOn, EvaluateTask, Evaluation, Judgement } from './evaluate.js';
 import { batchesOf, type Batch } from './forward/batches.js';
-import { hiddenStates, runHead, type Forward } from './forward/forward.js';
-import { runnable } from './forward/runnable.js';
-import type { Stream } from './forward/stream.js';
-import { createLogitsFile, type LogitsFile } from './logits-file.js';
+import type { Forward } from './forward/forward.js';
+import { runnable, type Runnable } from './forward/runnable.js';
+import { judgeAgainst, judgeAlone } from './judge.js';
+import { createLogitsFile } from './logits-file.js';
 import { windowsOf } from './windows.js';
-import type { Row } from '../runtime/text/texts.js';
-
-/** Behind the logits of a piece of the vocabulary: what is needed of them, so that the logits themselves need not be kept. */
-const TAIL: readonly Op[] = [
-  { op: 'log_sum_exp', out: 'sums', in: { x: 'output' }, with: {} },
-  { op: 'pick', out: 'picked', in: { x: 'output', index: 'targets' }, with: {} },
-];
 
 /** The work of `evaluate`. */
 export async function runEvaluation(
   options: EvaluateTask,
   onEvent: (event: EvaluateEvent) => void,
 ): Promise<Evaluation> {
-  const { protocol = 'windows', context = 512 } = options;
-  const { folder, name } = await resolveModel(options.model, {
-    onProgress: ({ file, bytes, total }) => onEvent({ type: 'download', file, bytes, total }),
-  });
-  const model = await loadModel(folder, { name });
-  let engine: Engine | undefined;
+  const open = async (path: string): Promise<Model> => {
+    const { folder, name } = await resolveModel(path, {
+      onProgress: ({ file, bytes, total }) => onEvent({ type: 'download', file, bytes, total }),
+    });
+    return loadModel(folder, { name });
+  };
+  const model = await open(options.model);
   try {
-    const { decoder, reader, alone } = runnable(model);
-    const { rows: windows, notes, sha256 } = await windowsOf(options, folder, decoder.vocabulary);
-    engine = await openEngine(options);
-    const batches = batchesOf(
-      windows.map(({ ids }) => ids),
-      { alone },
-    );
+    const base = options.against === undefined ? undefined : await open(options.against);
+    try {
+      return await evaluateModels(model, base, options, onEvent);
+    } finally {
+      await base?.source.close();
+    }
+  } finally {
+    await model.source.close();
+  }
+}
+
+/** The same for models that are open. */
+export async function evaluateModels(
+  model: Model,
+  base: Model | undefined,
+  options: EvaluateOn,
+  onEvent: (event: EvaluateEvent) => void,
+): Promise<Evaluation> {
+  const { protocol = 'windows', context = 512 } = options;
+  const own = runnable(model);
+  const other = base && runnable(base);
+  if (other !== undefined) checkPair(own, other, base!);
+  const { vocabulary } = own.decoder;
+  const { rows: windows, notes, sha256 } = await windowsOf(options, model.folder, vocabulary);
+  const engine = await openEngine(options);
+  try {
+    const rows = windows.map(({ ids }) => ids);
+    const batches = batchesOf(rows, { alone: own.alone || (other?.alone ?? false) });
     const tokens = batches.reduce((sum, { ids }) => sum + ids.length, 0);
     onEvent({ type: 'begin', engine: engine.description, windows: windows.length, tokens });
 
     // before the work, so that it is not for nothing where the file cannot be
-    const file =
-      options.logits === undefined ? undefined : await createLogitsFile(options.logits, batches, decoder.vocabulary);
+    const file = options.logits === undefined ? undefined : await createLogitsFile(options.logits, batches, vocabulary);
     const began = performance.now();
-    const forward: Forward = {
-      engine,
-      decoder,
-      reader,
-      batches,
-      tick: progress(decoder.layers.length, batches, onEvent),
-    };
-    let nlls: Float64Array;
+    const tick = progress([own, ...(other ? [other] : [])], batches, onEvent);
+    const forward = ({ decoder, reader }: Runnable): Forward => ({ engine, decoder, reader, batches, tick });
+    let judgement: Judgement;
     try {
-      const stream = await hiddenStates(forward);
-      try {
-        nlls = await scoreTokens(forward, stream, windows, file);
-      } finally {
-        await stream.close();
-      }
+      judgement =
+        other === undefined
+          ? alone(await judgeAlone(forward(own), windows, file), lengthsOf(windows))
+          : await against(model, forward(own), forward(other), { windows, file });
       await file?.finish();
     } catch (error) {
       await file?.abort();
@@ -69,75 +77,79 @@ export async function runEvaluation(
     }
     const seconds = (performance.now() - began) / 1000;
     return {
-      model: name,
+      model: model.name,
       data: options.data,
       protocol,
       context,
       windows: windows.length,
       tokens,
-      ...perplexityOf(nlls),
+      ...judgement,
       seconds,
       tokens_per_second: tokens / seconds,
       peak_memory_bytes: process.resourceUsage().maxRSS * 1024,
       engine: engine.description,
       rows_sha256: sha256,
-      notes,
+      notes: [...notes, ...judgement.notes],
       logits: options.logits === undefined ? null : resolve(options.logits),
     };
   } finally {
-    await engine?.close();
-    await model.source.close();
+    await engine.close();
   }
 }
 
-/** Negative log likelihoods of all scored tokens, in their order; the logits go into a file if there is to be one. */
-async function scoreTokens(
-  forward: Forward,
-  stream: Stream,
-  windows: readonly Row[],
-  file: LogitsFile | undefined,
-): Promise<Float64Array> {
-  const { engine, batches } = forward;
-  const scores = batches.map(({ ids }) => new NextToken(ids.length));
-  await runHead(forward, stream, {
-    tail: TAIL,
-    wanted: file === undefined ? ['sums', 'picked'] : ['sums', 'picked', 'output'],
-    ...(file === undefined ? {} : { groups: file.groups }),
-    extra: (b, from, count): Record<string, Tensor> => ({
-      targets: engine.tensor(targetsOf(batches[b]!, from, count), [batches[b]!.ids.length]),
-    }),
-    async take({ batch, from, count, values }) {
-      scores[batch]!.add(await values['sums']!.read(), await values['picked']!.read());
-      await file?.take(batch, from, count, await values['output']!.read());
-    },
-  });
-  return collect(scores, batches, windows);
+function alone(nlls: Float64Array, lengths: readonly number[]): Judgement {
+  const interval = perplexityInterval(nlls, lengths);
+  return { ...perplexityOf(nlls), intervals: interval && { perplexity: interval }, notes: [] };
 }
 
-/** For each position the token that follows, counted from the piece's first, -1 where it lies in another piece or there is none. */
-function targetsOf({ ids, length }: Batch, from: number, count: number): Int32Array {
-  return ids.map((_, t) => {
-    if ((t + 1) % length === 0) return -1;
-    const target = ids[t + 1]! - from;
-    return target >= 0 && target < count ? target : -1;
+async function against(
+  model: Model,
+  own: Forward,
+  base: Forward,
+  { windows, file }: Parameters<typeof judgeAgainst>[2],
+): Promise<Judgement> {
+  const unlike = unlikeHidden(model, own, base);
+  const { scores, layers } = await judgeAgainst(own, base, { windows, file, layers: unlike === undefined });
+  const figures = comparisonOf(scores);
+  return {
+    ...figures,
+    intervals: comparisonIntervals(scores, lengthsOf(windows)),
+    ...(layers.length === 0 ? {} : { layers }),
+    notes: [
+      ...(unlike === undefined ? [] : [unlike]),
+      ...(figures.logit_rms === 0 ? ['both give the same logits to the last bit: KL is exactly 0'] : []),
+    ],
+  };
+}
+
+/** Scored tokens of each window. */
+function lengthsOf(windows: readonly { ids: Int32Array; scoredFrom: number }[]): number[] {
+  return windows.map(({ ids, scoredFrom }) => Math.max(0, ids.length - scoredFrom));
+}
+
+function checkPair(own: Runnable, base: Runnable, { name }: Model): void {
+  const [mine, others] = [own.decoder.vocabulary, base.decoder.vocabulary];
+  if (mine === others) return;
+  throw new TensorpressError('MODEL', `the vocabulary has ${mine} tokens, that of ${name} ${others}`, {
+    hint: 'only models of one vocabulary can be compared',
   });
 }
 
-function collect(scores: readonly NextToken[], batches: readonly Batch[], windows: readonly Row[]): Float64Array {
-  const nlls: number[] = [];
-  for (const [b, { first, rows, length }] of batches.entries()) {
-    for (let row = 0; row < rows; row++) {
-      for (let t = windows[first + row]!.scoredFrom; t < length; t++) nlls.push(scores[b]!.nll(row * length + t - 1));
-    }
+/** Why hidden states cannot be compared layer by layer, if so. */
+function unlikeHidden({ config }: Model, own: Forward, base: Forward): string | undefined {
+  const [mine, others] = [own.decoder, base.decoder];
+  if (mine.hidden !== others.hidden || mine.layers.length !== others.layers.length) {
+    return 'the models have different layers, so hidden states are not compared';
   }
-  if (nlls.every(nll => Number.isFinite(nll))) return Float64Array.from(nlls);
-  throw new TensorpressError('TENSOR', 'the model gives logits that are not finite', {
-    hint: 'weights or scales of the model are damaged, or too large for float32',
-  });
+  // a rotation of the residual stream is recorded where it begins
+  if (/"weight_output"[^{}]*embed_tokens/.test(JSON.stringify(config))) {
+    return 'the residual stream of the model is rotated, so hidden states are not compared';
+  }
+  return undefined;
 }
 
-function progress(layers: number, batches: readonly Batch[], onEvent: (event: EvaluateEvent) => void) {
-  const total = (layers + 2) * batches.length;
+function progress(models: readonly Runnable[], batches: readonly Batch[], onEvent: (event: EvaluateEvent) => void) {
+  const total = models.reduce((sum, { decoder }) => sum + decoder.layers.length + 2, 0) * batches.length;
   let done = 0;
   return ({ part }: { part: string }) => {
     done = Math.min(total, done + 1);

@@ -2,13 +2,13 @@ import { TensorpressError } from '../errors.js';
 import { extname } from 'node:path';
 import { evaluationRows, type TokenRows } from '../runtime/text/texts.js';
 import { loadTokenizer, type Tokenizer } from '../runtime/text/tokenizer.js';
-import type { EvaluateTask } from './evaluate.js';
+import type { EvaluateOn } from './evaluate.js';
 
 /**
  * The rows that an evaluation runs, by its protocol.
  * @param folder of the model, where its tokenizer is
  */
-export async function windowsOf(options: EvaluateTask, folder: string, vocabulary: number): Promise<TokenRows> {
+export async function windowsOf(options: EvaluateOn, folder: string, vocabulary: number): Promise<TokenRows> {
   const { data, context = 512, stride, windows, protocol } = options;
   const tokenizer = () => loadTokenizer(folder, { vocabulary });
   if (protocol === 'llama') return llamaWindows(options, await tokenizer(), vocabulary);
@@ -26,7 +26,7 @@ export async function windowsOf(options: EvaluateTask, folder: string, vocabular
  * BOS while it runs, and the predictions of its second half are scored.
  */
 async function llamaWindows(
-  { data, context = 512, stride, windows = Infinity }: EvaluateTask,
+  { data, context = 512, stride, windows = Infinity }: EvaluateOn,
   tokenizer: Tokenizer,
   vocabulary: number,
 ): Promise<TokenRows> {
