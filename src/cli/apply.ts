@@ -23,6 +23,13 @@ export async function applyCommand(options: ApplyOptions, screen: Screen, { json
         screen.progress(progressLine(event, screen.columns), event.part !== part);
         part = event.part;
         break;
+      case 'evaluation':
+        screen.progress(
+          `  evaluation  ${event.part.padEnd(10)}  ${String(Math.floor((100 * event.done) / event.total)).padStart(3)} %`,
+          part !== 'evaluation',
+        );
+        part = 'evaluation';
+        break;
       case 'remark':
         screen.say(`  ${event.module === undefined ? '' : `${event.module}: `}${event.message}`);
         break;

@@ -68,7 +68,10 @@ export type Evaluation = Judgement & {
 export type EvaluateTask = Omit<EvaluateOptions, 'signal' | 'onEvent'>;
 
 /** What is asked of models that are open. */
-export type EvaluateOn = Omit<EvaluateTask, 'model' | 'against'>;
+export type EvaluateOn = Omit<EvaluateTask, 'model' | 'against'> & {
+  /** The folder that holds the tokenizer. Default: the model's. */
+  readonly tokenizer?: string;
+};
 
 /**
  * Runs a model over texts and judges how well it predicts them. The work lives in a thread of its own; stopping it ends it at once.

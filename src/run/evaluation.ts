@@ -51,7 +51,7 @@ export async function evaluateModels(
   const other = base && runnable(base);
   if (other !== undefined) checkPair(own, other, base!);
   const { vocabulary } = own.decoder;
-  const { rows: windows, notes, sha256 } = await windowsOf(options, model.folder, vocabulary);
+  const { rows: windows, notes, sha256 } = await windowsOf(options, options.tokenizer ?? model.folder, vocabulary);
   const engine = await openEngine(options);
   try {
     const rows = windows.map(({ ids }) => ids);

@@ -15,6 +15,7 @@ import { openJournal, readJournal, startJournal, type Journal, type JournalHead 
 import { lockFolder, newLock, releaseLock, type Lock } from './lock.js';
 import { createJobs } from './pool.js';
 import { prepare, type Prepared } from './prepare.js';
+import { checkEvaluation } from './quality.js';
 import { runFiles } from './record.js';
 import { checkSpace } from './space.js';
 import { threadsFor } from './threads.js';
@@ -36,8 +37,8 @@ import { createBuffers } from './weights.js';
  *        rest of the old is removed
  *     5  line `name`                                  from here on nothing is removed any more
  *     6  partial files get their names                each one is found under either name
- *     7  index, tokenizer, model card, recipe,        written again, each whole or not at all
- *        report, config.json
+ *     7  index, tokenizer; the result is judged;      written again, each whole or not at all; judged again
+ *        model card, recipe, report, config.json
  *     8  run.json                                     finished
  *     9  journal and claim are removed                left-overs go when the folder is next asked for
  *
@@ -55,6 +56,7 @@ export async function runSession(options: ApplyOptions, lock: Lock = newLock(res
   try {
     await refuseSource(folder, prepared.plan.model);
     const inputs = await readInputs(prepared, options.recipe, folder);
+    await checkEvaluation(prepared, inputs);
     onEvent({ type: 'plan', plan: prepared.summary });
     await lockFolder(lock);
     try {
