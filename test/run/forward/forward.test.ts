@@ -16,7 +16,7 @@ import { tinyLlama, writeModel } from '../../support/tiny-model.js';
 /** Logits of all batches, and what was told on the way. */
 async function forward(model: Model, engine: Engine, rows: readonly number[][], options: Partial<Forward> = {}) {
   const parts: string[] = [];
-  const { decoder, reader } = runnable(model);
+  const { decoder, reader } = await runnable(model);
   const batches = batchesOf(rows.map(row => Int32Array.from(row)));
   const run: Forward = { engine, decoder, reader, batches, tick: ({ part }) => parts.push(part), ...options };
   const stream = await hiddenStates(run);
@@ -107,7 +107,7 @@ describe('a forward pass', () => {
       for (const residentBytes of [Infinity, 0]) {
         const storage = { folder: tempFolder(), residentBytes };
         const { logits } = await forward(model, engine, rows, { storage });
-        const { decoder } = runnable(model);
+        const { decoder } = await runnable(model);
         const whole: number[] = [];
         for (const row of rows) {
           whole.push(...(await runDecoder({ model, decoder, engine, precision: 'float64' }, row)).logits);
