@@ -13,6 +13,7 @@ import type { Forward } from './forward/forward.js';
 import { runnable, type Runnable } from './forward/runnable.js';
 import { judgeAgainst, judgeAlone } from './judge.js';
 import { createLogitsFile } from './logits-file.js';
+import { stoppingHere } from './stopping.js';
 import { windowsOf } from './windows.js';
 
 /** The work of `evaluate`. */
@@ -47,11 +48,13 @@ export async function evaluateModels(
   onEvent: (event: EvaluateEvent) => void,
 ): Promise<Evaluation> {
   const { protocol = 'windows', context = 512 } = options;
-  const own = runnable(model);
-  const other = base && runnable(base);
+  const own = await runnable(model);
+  const other = base && (await runnable(base));
   if (other !== undefined) checkPair(own, other, base!);
   const { vocabulary } = own.decoder;
   const { rows: windows, notes, sha256 } = await windowsOf(options, options.tokenizer ?? model.folder, vocabulary);
+  const stopping = stoppingHere();
+  stopping.hold();
   const engine = await openEngine(options);
   try {
     const rows = windows.map(({ ids }) => ids);
@@ -94,6 +97,7 @@ export async function evaluateModels(
     };
   } finally {
     await engine.close();
+    stopping.release();
   }
 }
 

@@ -1,3 +1,5 @@
+import { workerData } from 'node:worker_threads';
+
 /** The work was stopped. */
 export class Stopped extends Error {}
 
@@ -7,7 +9,7 @@ const STOPPED = 2;
 
 /**
  * How two threads agree on the end of one: it is ended at once while it is free. Native code that computes for it does not survive that, so
- * from `hold` on it ends itself where it looks. Lies in shared memory; both sides make theirs of it.
+ * while it holds it ends itself where it looks. Lies in shared memory; both sides make theirs of it.
  */
 export class Stopping {
   readonly #state: Int32Array;
@@ -21,6 +23,11 @@ export class Stopping {
     if (Atomics.compareExchange(this.#state, 0, FREE, HELD) === STOPPED) throw new Stopped();
   }
 
+  /** For the thread that works. @throws Stopped when it was stopped while it held */
+  release(): void {
+    if (Atomics.compareExchange(this.#state, 0, HELD, FREE) === STOPPED) throw new Stopped();
+  }
+
   /** For the thread that works. @throws Stopped when it was stopped */
   check(): void {
     if (Atomics.load(this.#state, 0) === STOPPED) throw new Stopped();
@@ -30,4 +37,17 @@ export class Stopping {
   stop(): boolean {
     return Atomics.exchange(this.#state, 0, STOPPED) !== HELD;
   }
+}
+
+/** What the thread is given that does the work of another. */
+export interface ThreadData<Task> {
+  readonly task: Task;
+  /** Of a `Stopping`. */
+  readonly stopping: SharedArrayBuffer;
+}
+
+/** That of the thread which this is called in; one that nobody stops where it is no such thread. */
+export function stoppingHere(): Stopping {
+  const data = workerData as Partial<ThreadData<unknown>> | null;
+  return new Stopping(data?.stopping);
 }

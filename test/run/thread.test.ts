@@ -95,5 +95,11 @@ describe('Stopping', () => {
     held.check();
     assert.equal(held.stop(), false);
     assert.throws(() => held.check(), Stopped);
+    assert.throws(() => held.release(), Stopped);
+
+    const released = new Stopping();
+    released.hold();
+    released.release();
+    assert.equal(released.stop(), true);
   });
 });

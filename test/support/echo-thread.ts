@@ -1,4 +1,5 @@
 import { TensorpressError } from '../../src/errors.js';
+import { stoppingHere } from '../../src/run/stopping.js';
 import { serve } from '../../src/run/thread-side.js';
 
 /** What the thread is to do. */
@@ -7,7 +8,7 @@ export type EchoTask = 'answer' | 'fail' | 'break' | 'exit' | 'wait' | 'hold' | 
 const pause = () => new Promise(done => setTimeout(done, 5));
 
 // A thread for the tests of threads.
-await serve<EchoTask, string, string>(async (task, onEvent, stopping) => {
+await serve<EchoTask, string, string>(async (task, onEvent) => {
   onEvent('begun');
   switch (task) {
     case 'fail':
@@ -20,15 +21,17 @@ await serve<EchoTask, string, string>(async (task, onEvent, stopping) => {
     case 'environment':
       process.env['TENSORPRESS_ECHO'] = 'heard';
       break;
+    case 'answer':
+      break;
     case 'wait':
       for (;;) await pause();
     case 'hold':
-      stopping.hold();
+      stoppingHere().hold();
       onEvent('held');
       try {
         for (;;) {
           await pause();
-          stopping.check();
+          onEvent('still there');
         }
       } finally {
         for (let i = 0; i < 10; i++) await pause();

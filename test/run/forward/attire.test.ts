@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync } from 'node:fs';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { widen } from '../../../src/numerics/dtypes.js';
 import { runnable } from '../../../src/run/forward/runnable.js';
@@ -196,7 +195,9 @@ describe('activation schemes', () => {
     cpSync(original, folder, { recursive: true });
     const path = join(folder, 'config.json');
     const config = JSON.parse(readFileSync(path, 'utf8'));
-    for (const scheme of Object.values<any>(config.quantization_config.config_groups)) {
+    for (const scheme of Object.values<{ input_activations: { strategy: string } }>(
+      config.quantization_config.config_groups,
+    )) {
       scheme.input_activations.strategy = 'tensor';
     }
     writeFileSync(path, JSON.stringify(config));
