@@ -73,7 +73,7 @@ export async function evaluate({ signal, onEvent = () => {}, ...options }: Evalu
       },
     );
   } catch (error) {
-    if (options.logits !== undefined) await rm(`${options.logits}.partial`, { force: true });
+    if (options.logits !== undefined) await rm(`${options.logits}.partial`, { force: true }).catch(() => {});
     if (!(error instanceof Stopped)) throw error;
     throw new TensorpressError('INTERRUPTED', 'stopped; nothing was written', { hint: 'run the same command again' });
   }

@@ -11,7 +11,7 @@ import { batchesOf, type Batch } from './forward/batches.js';
 import { hiddenStates, runHead, type Forward } from './forward/forward.js';
 import { runnable } from './forward/runnable.js';
 import type { Stream } from './forward/stream.js';
-import { createLogitsFile } from './logits-file.js';
+import { createLogitsFile, type LogitsFile } from './logits-file.js';
 import { windowsOf } from './windows.js';
 import type { Row } from '../runtime/text/texts.js';
 
@@ -33,13 +33,19 @@ export async function runEvaluation(
   const model = await loadModel(folder, { name });
   let engine: Engine | undefined;
   try {
-    const { decoder, reader } = runnable(model);
+    const { decoder, reader, alone } = runnable(model);
     const { rows: windows, notes, sha256 } = await windowsOf(options, folder, decoder.vocabulary);
     engine = await openEngine(options);
-    const batches = batchesOf(windows.map(({ ids }) => ids));
+    const batches = batchesOf(
+      windows.map(({ ids }) => ids),
+      { alone },
+    );
     const tokens = batches.reduce((sum, { ids }) => sum + ids.length, 0);
     onEvent({ type: 'begin', engine: engine.description, windows: windows.length, tokens });
 
+    // before the work, so that it is not for nothing where the file cannot be
+    const file =
+      options.logits === undefined ? undefined : await createLogitsFile(options.logits, batches, decoder.vocabulary);
     const began = performance.now();
     const forward: Forward = {
       engine,
@@ -48,12 +54,18 @@ export async function runEvaluation(
       batches,
       tick: progress(decoder.layers.length, batches, onEvent),
     };
-    const stream = await hiddenStates(forward);
     let nlls: Float64Array;
     try {
-      nlls = await scoreTokens(forward, stream, windows, options.logits, decoder.vocabulary);
-    } finally {
-      await stream.close();
+      const stream = await hiddenStates(forward);
+      try {
+        nlls = await scoreTokens(forward, stream, windows, file);
+      } finally {
+        await stream.close();
+      }
+      await file?.finish();
+    } catch (error) {
+      await file?.abort();
+      throw error;
     }
     const seconds = (performance.now() - began) / 1000;
     return {
@@ -83,30 +95,22 @@ async function scoreTokens(
   forward: Forward,
   stream: Stream,
   windows: readonly Row[],
-  logits: string | undefined,
-  vocabulary: number,
+  file: LogitsFile | undefined,
 ): Promise<Float64Array> {
   const { engine, batches } = forward;
   const scores = batches.map(({ ids }) => new NextToken(ids.length));
-  const file = logits === undefined ? undefined : await createLogitsFile(logits, batches, vocabulary);
-  try {
-    await runHead(forward, stream, {
-      tail: TAIL,
-      wanted: file === undefined ? ['sums', 'picked'] : ['sums', 'picked', 'output'],
-      ...(file === undefined ? {} : { groups: file.groups }),
-      extra: (b, from, count): Record<string, Tensor> => ({
-        targets: engine.tensor(targetsOf(batches[b]!, from, count), [batches[b]!.ids.length]),
-      }),
-      async take({ batch, from, count, values }) {
-        scores[batch]!.add(await values['sums']!.read(), await values['picked']!.read());
-        await file?.take(batch, from, count, await values['output']!.read());
-      },
-    });
-    await file?.finish();
-  } catch (error) {
-    await file?.abort();
-    throw error;
-  }
+  await runHead(forward, stream, {
+    tail: TAIL,
+    wanted: file === undefined ? ['sums', 'picked'] : ['sums', 'picked', 'output'],
+    ...(file === undefined ? {} : { groups: file.groups }),
+    extra: (b, from, count): Record<string, Tensor> => ({
+      targets: engine.tensor(targetsOf(batches[b]!, from, count), [batches[b]!.ids.length]),
+    }),
+    async take({ batch, from, count, values }) {
+      scores[batch]!.add(await values['sums']!.read(), await values['picked']!.read());
+      await file?.take(batch, from, count, await values['output']!.read());
+    },
+  });
   return collect(scores, batches, windows);
 }
 

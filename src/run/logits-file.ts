@@ -1,6 +1,7 @@
-import { basename, dirname, resolve } from 'node:path';
-import { mkdir } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
+import { diskError, makeFolders } from '../formats/files.js';
 import { layoutFile } from '../formats/safetensors/layout.js';
 import { openForWriting } from '../formats/safetensors/writer.js';
 import type { Batch } from './forward/batches.js';
@@ -32,9 +33,13 @@ export async function createLogitsFile(
       shape: [length, vocabulary],
     })),
   );
-  await mkdir(dirname(full), { recursive: true }).catch((error: unknown) => {
-    throw new TensorpressError('DISK', `${basename(full)} cannot be written`, { cause: error });
+  await makeFolders(dirname(full)).catch((error: unknown) => {
+    throw diskError(error, path);
   });
+  const there = await stat(full).catch(() => undefined);
+  if (there?.isDirectory()) {
+    throw new TensorpressError('DISK', `${path} is a folder, not a file`, { hint: 'give --logits the name of a file' });
+  }
   const writer = await openForWriting(full, layoutFile(planned));
   const parts = new Map<number, Float32Array>();
   return {

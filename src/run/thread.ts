@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { TensorpressError, type ErrorCode, type ErrorOptions } from '../errors.js';
 import { errnoOf } from '../formats/files.js';
 
@@ -35,7 +35,8 @@ export async function inThread<Task, Event, Result>(
   { signal, onEvent, hint }: InThread<Event>,
 ): Promise<Result> {
   if (signal?.aborted) throw new Stopped();
-  const worker = new Worker(module, { workerData: task });
+  // one environment: native libraries read that of the process, not a thread's copy
+  const worker = new Worker(module, { workerData: task, env: SHARE_ENV });
   let stop = () => {};
   try {
     return await new Promise<Result>((done, fail) => {

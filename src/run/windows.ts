@@ -42,17 +42,23 @@ async function llamaWindows(
   }
   // a text of its own tokenizer: BOS is put before it here, so that everything else is read and checked as always
   const { bos, addsBos } = tokenizer;
-  const withBos: Tokenizer =
-    bos === undefined || !addsBos
-      ? tokenizer
-      : { ...tokenizer, encode: (text, how) => [bos, ...tokenizer.encode(text, how)] };
+  let tokens = 0;
+  const withBos: Tokenizer = {
+    ...tokenizer,
+    encode(text, how) {
+      const ids = tokenizer.encode(text, how);
+      if (bos !== undefined && addsBos) ids.unshift(bos);
+      tokens = ids.length;
+      return ids;
+    },
+  };
   const rows = await evaluationRows(data, {
     context,
     vocabulary,
     tokenizer: () => Promise.resolve(withBos),
     windows,
   });
-  if (rows.tokens < 2 * context) {
+  if (tokens < 2 * context) {
     throw new TensorpressError('ARGUMENT', `the llama protocol needs two windows of ${context} tokens at least`, {
       place: { file: data },
       hint: 'choose a smaller --context, or a longer text',

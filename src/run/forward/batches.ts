@@ -12,12 +12,18 @@ export interface Batch {
 /** Tokens that run together at most: enough to keep an engine busy, and a constant, since shapes change the last bits of results. */
 const BATCH_TOKENS = 512;
 
-/** Neighbouring rows of equal length in batches of up to BATCH_TOKENS tokens, one row at least, in their order. */
-export function batchesOf(rows: readonly Int32Array[], tokens: number = BATCH_TOKENS): Batch[] {
+/**
+ * Neighbouring rows of equal length in batches of up to `tokens` tokens, one row at least, in their order.
+ * @param options.alone each row is a batch
+ */
+export function batchesOf(
+  rows: readonly Int32Array[],
+  { tokens = BATCH_TOKENS, alone = false }: { tokens?: number; alone?: boolean } = {},
+): Batch[] {
   const batches: Batch[] = [];
   for (let first = 0; first < rows.length;) {
     const { length } = rows[first]!;
-    const most = Math.max(1, Math.floor(tokens / Math.max(1, length)));
+    const most = alone ? 1 : Math.max(1, Math.floor(tokens / Math.max(1, length)));
     let count = 1;
     while (count < most && rows[first + count]?.length === length) count++;
     const ids = new Int32Array(count * length);

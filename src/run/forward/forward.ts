@@ -6,7 +6,7 @@ import { slice } from '../../runtime/model/slice.js';
 import type { Batch } from './batches.js';
 import { runLayer } from './layer.js';
 import type { Reader } from './reader.js';
-import { openStream, type Stream } from './stream.js';
+import { openStream, type Storage, type Stream } from './stream.js';
 import { ropeTables, weightLoader, weightsOf } from './supplies.js';
 
 /** Weights of the head that are in memory at a time. */
@@ -17,6 +17,10 @@ export interface Forward {
   readonly decoder: Decoder;
   readonly reader: Reader;
   readonly batches: readonly Batch[];
+  /** Where hidden states lie. */
+  readonly storage?: Storage;
+  /** Weights of the head that are in memory at a time. Default: HEAD_ELEMENTS. */
+  readonly headElements?: number;
   /** Called between batches: may throw to stop. */
   readonly tick?: (done: { part: string; batch: number }) => void;
 }
@@ -26,8 +30,8 @@ export interface Forward {
  * in a stream.
  */
 export async function hiddenStates(forward: Forward): Promise<Stream> {
-  const { engine, decoder, batches } = forward;
-  const stream = await openStream(engine, { batches, width: decoder.hidden });
+  const { engine, decoder, batches, storage } = forward;
+  const stream = await openStream(engine, { ...storage, batches, width: decoder.hidden });
   try {
     await embed(forward, stream);
     const weights = weightLoader(forward);
@@ -113,13 +117,14 @@ export async function runHead(
   stream: Stream,
   { tail = [], wanted, extra, take, groups }: HeadOptions,
 ) {
-  const { engine, decoder, reader, batches } = forward;
+  const { engine, decoder, reader, batches, headElements = HEAD_ELEMENTS } = forward;
   const { head } = decoder;
   const index = head.ops.findLastIndex(op => op.op === 'linear');
   const linear = head.ops[index] as Op<'linear'>;
   const before = slice(head.ops.slice(0, index), [linear.in.x]);
   const first = engine.compile(before);
-  const loaded = await weightLoader(forward)(head.prefix, weightsOf(head, before));
+  const load = weightLoader(forward);
+  const loaded = await load(head.prefix, weightsOf(head, before));
   for (const [b] of batches.entries()) {
     const hidden = await stream.read(b);
     const values = await first.run({ ...loaded, hidden });
@@ -128,12 +133,20 @@ export async function runHead(
 
   const { tensor } = tensorOf(head.prefix, linear.in.weight);
   const [rows = 0, columns = 0] = await reader.shape(tensor);
-  const step = Math.max(1, Math.min(rows, Math.floor(HEAD_ELEMENTS / columns)));
+  const behind = head.ops.slice(index + 1);
+  // a checkpoint may ask for something to be done to the logits of a token as a whole
+  const divisible = behind.every(({ op }) => op !== 'fake_quantize' && op !== 'transform');
+  const step = divisible ? Math.max(1, Math.min(rows, Math.floor(headElements / columns))) : rows;
   const memory = new Float32Array(step * columns);
-  const after = slice([...head.ops.slice(index), ...tail], wanted, new Set([linear.in.x]));
+  const after = slice([linear, ...behind, ...tail], wanted, new Set([linear.in.x]));
   const program = engine.compile(after);
   const bias =
     linear.in.bias === undefined ? undefined : await reader.read(tensorOf(head.prefix, linear.in.bias).tensor);
+  const own = new Set([linear.in.weight, linear.in.bias]);
+  const others = await load(
+    head.prefix,
+    weightsOf(head, after).filter(name => !own.has(name)),
+  );
   for (const group of groups ?? [[...batches.keys()]]) {
     for (let from = 0; from < rows; from += step) {
       const count = Math.min(step, rows - from);
@@ -145,7 +158,7 @@ export async function runHead(
       };
       for (const b of group) {
         const more = extra?.(b, from, count) ?? {};
-        const values = await program.run({ ...piece, ...more, [linear.in.x]: await stream.read(b) });
+        const values = await program.run({ ...others, ...piece, ...more, [linear.in.x]: await stream.read(b) });
         await take({ batch: b, from, count, values });
         Object.values({ ...values, ...more }).forEach(tensor => tensor.dispose());
         forward.tick?.({ part: 'head', batch: b });

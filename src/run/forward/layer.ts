@@ -2,7 +2,7 @@ import type { Engine, Tensor } from '../../runtime/engine/engine.js';
 import type { Graph, Op, Value } from '../../runtime/model/graph.js';
 import { stages, type Slice } from '../../runtime/model/slice.js';
 import type { Batch } from './batches.js';
-import { openStream, type Stream } from './stream.js';
+import { openStream, type Storage, type Stream } from './stream.js';
 import { weightsOf, type RopeTables, type WeightLoader } from './supplies.js';
 
 export interface LayerRun {
@@ -18,6 +18,7 @@ export interface LayerRun {
 interface Place {
   readonly engine: Engine;
   readonly batches: readonly Batch[];
+  readonly storage?: Storage;
   readonly tick?: (done: { part: string; batch: number }) => void;
 }
 
@@ -31,7 +32,7 @@ export async function runLayer(place: Place, run: LayerRun): Promise<void> {
   const give = async (value: Value, batch: number, tensor: Tensor): Promise<void> => {
     let to = value === 'output' ? stream : carried.get(value);
     if (to === undefined) {
-      to = await openStream(place.engine, { batches: place.batches, width: tensor.shape[1]! });
+      to = await openStream(place.engine, { ...place.storage, batches: place.batches, width: tensor.shape[1]! });
       carried.set(value, to);
     }
     await to.next(batch, tensor);

@@ -1,6 +1,6 @@
 import { decoderOf } from '../../runtime/model/decoder.js';
 import { dress } from '../../runtime/model/dress.js';
-import type { Decoder } from '../../runtime/model/graph.js';
+import type { Decoder, Op } from '../../runtime/model/graph.js';
 import type { Model } from '../../runtime/model/model.js';
 import { quantizationOf, schemesOf } from '../compressed.js';
 import { dressOf } from './attire.js';
@@ -10,17 +10,27 @@ import { openReader, type Reader } from './reader.js';
 export interface Runnable {
   readonly decoder: Decoder;
   readonly reader: Reader;
+  /** Whether rows have to run one by one: a scheme takes one scale of everything that runs together. */
+  readonly alone: boolean;
 }
 
 /** @throws TensorpressError MODEL when its architecture, its config or its quantization cannot be run */
 export function runnable(model: Model): Runnable {
   const decoder = decoderOf(model);
-  if (!model.quantized) return { decoder, reader: openReader(model, undefined) };
+  if (!model.quantized) return { decoder, reader: openReader(model, undefined), alone: false };
   const quantization = quantizationOf(model);
   const schemes = schemesOf(model, quantization);
   const by = dressOf(model, quantization, schemes);
+  const layers = decoder.layers.map(layer => dress(layer, by));
+  const head = dress(decoder.head, by);
   return {
-    decoder: { ...decoder, layers: decoder.layers.map(layer => dress(layer, by)), head: dress(decoder.head, by) },
+    decoder: { ...decoder, layers, head },
     reader: openReader(model, schemes),
+    alone: [...layers, head].some(({ ops }) => ops.some(scalesTogether)),
   };
+}
+
+function scalesTogether(op: Op): boolean {
+  if (op.op === 'experts') return op.with.body.some(scalesTogether);
+  return op.op === 'fake_quantize' && op.with.args.strategy === 'tensor' && op.in.scale === undefined;
 }

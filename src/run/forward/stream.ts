@@ -1,7 +1,7 @@
 import { open, mkdtemp, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { diskError, readError } from '../../formats/files.js';
+import { diskError, readError, readFully } from '../../formats/files.js';
 import type { Engine, Tensor } from '../../runtime/engine/engine.js';
 import type { Batch } from './batches.js';
 
@@ -17,13 +17,17 @@ export interface Stream {
   close(): Promise<void>;
 }
 
-export interface StreamOptions {
+export interface Storage {
+  /** Where a file may lie. Default: a folder of the system. */
+  readonly folder?: string;
+  /** Hidden states up to this size stay where the engine computes. Default: RESIDENT_BYTES. */
+  readonly residentBytes?: number;
+}
+
+export interface StreamOptions extends Storage {
   readonly batches: readonly Batch[];
   /** Elements of a token. */
   readonly width: number;
-  /** Where a file may lie. Default: a folder of the system. */
-  readonly folder?: string;
-  readonly residentBytes?: number;
 }
 
 export async function openStream(engine: Engine, options: StreamOptions): Promise<Stream> {
@@ -72,11 +76,9 @@ async function spilledStream(engine: Engine, { batches, width, folder }: StreamO
     async read(batch) {
       const { ids } = batches[batch]!;
       const data = new ElementType(ids.length * width);
-      const { bytesRead } = await file
-        .read(new Uint8Array(data.buffer), 0, data.byteLength, places[batch]!)
-        .catch((error: unknown) => {
-          throw readError(error, shown);
-        });
+      const bytesRead = await readFully(file, new Uint8Array(data.buffer), places[batch]!).catch((error: unknown) => {
+        throw readError(error, shown);
+      });
       if (bytesRead !== data.byteLength) throw readError(new Error('it has become shorter'), shown);
       const tensor = engine.tensor(data, [ids.length, width]);
       lent.set(batch, tensor);
@@ -84,11 +86,11 @@ async function spilledStream(engine: Engine, { batches, width, folder }: StreamO
     },
     async next(batch, hidden) {
       const data = await hidden.read();
-      await file
-        .write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), 0, data.byteLength, places[batch]!)
-        .catch((error: unknown) => {
+      await writeFully(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength), places[batch]!).catch(
+        (error: unknown) => {
           throw diskError(error, shown);
-        });
+        },
+      );
       hidden.dispose();
       lent.get(batch)?.dispose();
       lent.delete(batch);
@@ -99,4 +101,11 @@ async function spilledStream(engine: Engine, { batches, width, folder }: StreamO
       await rm(home, { recursive: true, force: true });
     },
   };
+}
+
+/** Writes all of `bytes`, however little each call takes. */
+async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+  }
 }

@@ -49,13 +49,21 @@ function transpose(x: Float32Array, rows: number): Float32Array {
 
 export type RopeTables = (graph: Graph, batch: Batch) => Record<Value, Tensor>;
 
-/** What comes with each run of a layer: positions 0 ... S - 1 and the tables of their angles, made once for each S. */
+/** Lengths whose tables are kept: rows of a file may have any, and the tables of all of them would be as large as a model. */
+const TABLES = 16;
+
+/** What comes with each run of a layer: positions 0 ... S - 1 and the tables of their angles; those of the last TABLES lengths are kept. */
 export function ropeTables(engine: Engine, { ropes }: Decoder): RopeTables {
   const made = new Map<string, Record<Value, Tensor>>();
   return (graph, { length }) => {
     const key = `${length} ${graph.ropes.join(' ')}`;
     const known = made.get(key);
     if (known !== undefined) return known;
+    const [oldest] = made.keys();
+    if (made.size >= TABLES && oldest !== undefined) {
+      Object.values(made.get(oldest)!).forEach(tensor => tensor.dispose());
+      made.delete(oldest);
+    }
     const positions = Int32Array.from({ length }, (_, i) => i);
     const tables: Record<Value, Tensor> = { positions: engine.tensor(positions, [length]) };
     for (const name of graph.ropes) {

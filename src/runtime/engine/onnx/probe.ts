@@ -79,7 +79,11 @@ function finding(
 export function askDevice(device: OnnxDevice, env: NodeJS.ProcessEnv = process.env): Promise<Answer> {
   const path = createRequire(import.meta.url).resolve('onnxruntime-node');
   const model = Buffer.from(identity(1)).toString('base64');
-  const options = { env: { ...env, NODE_OPTIONS: '' }, timeout: SECONDS * 1000, windowsHide: true };
+  const options = {
+    env: { ORT_DISABLE_TELEMETRY: '1', ...env, NODE_OPTIONS: '' },
+    timeout: SECONDS * 1000,
+    windowsHide: true,
+  };
   return new Promise(resolve => {
     execFile(process.execPath, ['-e', CHILD, path, device, model], options, (error, stdout) => {
       if (error) resolve({ open: [], error: error.message });

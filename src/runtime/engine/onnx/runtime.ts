@@ -11,10 +11,11 @@ export type OnnxDevice = 'cpu' | 'webgpu' | 'cuda';
 const FATAL = 4;
 
 /**
- * onnxruntime, loaded when it is first needed, and silent.
+ * onnxruntime, loaded when it is first needed, and silent: it prints nothing and sends nothing.
  * @throws TensorpressError ENGINE where it is not installed or does not load
  */
 export async function loadOnnxruntime(): Promise<Onnxruntime> {
+  process.env['ORT_DISABLE_TELEMETRY'] ??= '1'; // else the library reports to its makers what it runs
   try {
     const module = (await import('onnxruntime-node')) as Onnxruntime & { default?: Onnxruntime };
     const ort = module.default ?? module;
