@@ -3,7 +3,8 @@ import { resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import type { Perplexity } from '../evaluation/next-token.js';
 import type { Device, EngineName } from '../runtime/engine/engine.js';
-import { inThread, Stopped } from './thread.js';
+import { Stopped } from './stopping.js';
+import { inThread } from './thread.js';
 
 export interface EvaluateOptions {
   /** A model folder: dense, or compressed-tensors. Or `org/name[@revision]`. */

@@ -12,6 +12,7 @@ import { hiddenStates, runHead, type Forward } from './forward/forward.js';
 import { runnable } from './forward/runnable.js';
 import type { Stream } from './forward/stream.js';
 import { createLogitsFile, type LogitsFile } from './logits-file.js';
+import { Stopping } from './stopping.js';
 import { windowsOf } from './windows.js';
 import type { Row } from '../runtime/text/texts.js';
 
@@ -25,6 +26,7 @@ const TAIL: readonly Op[] = [
 export async function runEvaluation(
   options: EvaluateTask,
   onEvent: (event: EvaluateEvent) => void,
+  stopping = new Stopping(),
 ): Promise<Evaluation> {
   const { protocol = 'windows', context = 512 } = options;
   const { folder, name } = await resolveModel(options.model, {
@@ -35,6 +37,7 @@ export async function runEvaluation(
   try {
     const { decoder, reader, alone } = runnable(model);
     const { rows: windows, notes, sha256 } = await windowsOf(options, folder, decoder.vocabulary);
+    stopping.hold();
     engine = await openEngine(options);
     const batches = batchesOf(
       windows.map(({ ids }) => ids),
@@ -52,7 +55,10 @@ export async function runEvaluation(
       decoder,
       reader,
       batches,
-      tick: progress(decoder.layers.length, batches, onEvent),
+      tick: progress(decoder.layers.length, batches, event => {
+        stopping.check();
+        onEvent(event);
+      }),
     };
     let nlls: Float64Array;
     try {
