@@ -7,7 +7,8 @@ import { readJournal } from './journal.js';
 import { newLock, releaseLock, type Lock } from './lock.js';
 import type { PlanOptions } from './prepare.js';
 import type { Report } from './report.js';
-import { inThread, Stopped } from './thread.js';
+import { Stopped } from './stopping.js';
+import { inThread } from './thread.js';
 
 export interface ApplyOptions extends PlanOptions {
   /** The run folder: checkpoint, run.json and report. */

@@ -6,7 +6,8 @@ import type { HiddenFigures } from '../evaluation/hidden.js';
 import type { Perplexity } from '../evaluation/next-token.js';
 import type { Comparison } from '../evaluation/scores.js';
 import type { Device, EngineName } from '../runtime/engine/engine.js';
-import { inThread, Stopped } from './thread.js';
+import { Stopped } from './stopping.js';
+import { inThread } from './thread.js';
 
 export interface EvaluateOptions {
   /** A model folder: dense, or compressed-tensors. Or `org/name[@revision]`. */
