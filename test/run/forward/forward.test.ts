@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { batchesOf } from '../../../src/run/forward/batches.js';
-import { hiddenStates, runHead, type Forward } from '../../../src/run/forward/forward.js';
+import { embedded, type Forward } from '../../../src/run/forward/forward.js';
+import { openHead, visitPieces } from '../../../src/run/forward/head.js';
 import { runnable } from '../../../src/run/forward/runnable.js';
 import type { Engine } from '../../../src/runtime/engine/engine.js';
 import { createOnnxEngine } from '../../../src/runtime/engine/onnx/engine.js';
@@ -19,18 +20,19 @@ async function forward(model: Model, engine: Engine, rows: readonly number[][], 
   const { decoder, reader } = runnable(model);
   const batches = batchesOf(rows.map(row => Int32Array.from(row)));
   const run: Forward = { engine, decoder, reader, batches, tick: ({ part }) => parts.push(part), ...options };
-  const stream = await hiddenStates(run);
+  const { stream, next } = await embedded(run);
+  for (const _ of decoder.layers) await next();
   const logits = batches.map(({ ids }) => new Float64Array(ids.length * decoder.vocabulary));
   const pieces: number[] = [];
-  await runHead(run, stream, {
-    wanted: ['output'],
-    async take({ batch, from, count, values }) {
-      pieces.push(count);
-      const found = await values['output']!.read();
-      for (let t = 0; t < batches[batch]!.ids.length; t++) {
-        logits[batch]!.set(found.subarray(t * count, (t + 1) * count), t * decoder.vocabulary + from);
-      }
-    },
+  const head = await openHead(run, stream, { wanted: ['output'] });
+  await visitPieces([head], [[...batches.keys()]], async (batch, from, count) => {
+    pieces.push(count);
+    const { output } = await head.run(batch);
+    const found = await output!.read();
+    for (let t = 0; t < batches[batch]!.ids.length; t++) {
+      logits[batch]!.set(found.subarray(t * count, (t + 1) * count), t * decoder.vocabulary + from);
+    }
+    output!.dispose();
   });
   await stream.close();
   return { logits, parts, pieces };
@@ -51,7 +53,7 @@ describe('a forward pass', () => {
     const { parts } = await forward(llama, createReferenceEngine(), ROWS);
     assert.deepEqual(
       parts,
-      ['embedding', 'layers.0', 'layers.1', 'head'].flatMap(part => [part, part]),
+      ['embedding', 'layers.0', 'layers.1'].flatMap(part => [part, part]),
     );
   });
 
