@@ -13,13 +13,14 @@ import type { Forward } from './forward/forward.js';
 import { runnable, type Runnable } from './forward/runnable.js';
 import { judgeAgainst, judgeAlone } from './judge.js';
 import { createLogitsFile } from './logits-file.js';
-import { stoppingHere } from './stopping.js';
+import { Stopping } from './stopping.js';
 import { windowsOf } from './windows.js';
 
 /** The work of `evaluate`. */
 export async function runEvaluation(
   options: EvaluateTask,
   onEvent: (event: EvaluateEvent) => void,
+  stopping = new Stopping(),
 ): Promise<Evaluation> {
   const open = async (path: string): Promise<Model> => {
     const { folder, name } = await resolveModel(path, {
@@ -31,7 +32,7 @@ export async function runEvaluation(
   try {
     const base = options.against === undefined ? undefined : await open(options.against);
     try {
-      return await evaluateModels(model, base, options, onEvent);
+      return await evaluateModels(model, base, options, onEvent, stopping);
     } finally {
       await base?.source.close();
     }
@@ -46,6 +47,7 @@ export async function evaluateModels(
   base: Model | undefined,
   options: EvaluateOn,
   onEvent: (event: EvaluateEvent) => void,
+  stopping = new Stopping(),
 ): Promise<Evaluation> {
   const { protocol = 'windows', context = 512 } = options;
   const own = await runnable(model);
@@ -53,7 +55,7 @@ export async function evaluateModels(
   if (other !== undefined) checkPair(own, other, base!);
   const { vocabulary } = own.decoder;
   const { rows: windows, notes, sha256 } = await windowsOf(options, options.tokenizer ?? model.folder, vocabulary);
-  const stopping = stoppingHere();
+  // native code works in this thread now, and ending it would end the process
   stopping.hold();
   const engine = await openEngine(options);
   try {
@@ -65,7 +67,10 @@ export async function evaluateModels(
     // before the work, so that it is not for nothing where the file cannot be
     const file = options.logits === undefined ? undefined : await createLogitsFile(options.logits, batches, vocabulary);
     const began = performance.now();
-    const tick = progress([own, ...(other ? [other] : [])], batches, onEvent);
+    const tick = progress([own, ...(other ? [other] : [])], batches, event => {
+      stopping.check();
+      onEvent(event);
+    });
     const forward = ({ decoder, reader }: Runnable): Forward => ({ engine, decoder, reader, batches, tick });
     let judgement: Judgement;
     try {

@@ -1,11 +1,12 @@
 import { checkpointConfig } from '../outputs/config-json.js';
 import { decoderOf } from '../runtime/model/decoder.js';
 import { loadModel } from '../runtime/model/load.js';
-import type { Evaluation } from './evaluate.js';
+import type { EvaluateEvent, Evaluation } from './evaluate.js';
 import type { ApplyOptions } from './apply.js';
 import { evaluateModels } from './evaluation.js';
 import type { Inputs } from './inputs.js';
 import type { Prepared } from './prepare.js';
+import type { Stopping } from './stopping.js';
 import { windowsOf } from './windows.js';
 
 /**
@@ -24,6 +25,7 @@ export async function judgeResult(
   { plan, outputs }: Prepared,
   { evaluation }: Inputs,
   { onEvent = () => {}, engine, device, threads }: ApplyOptions,
+  stopping: Stopping,
 ): Promise<Evaluation | undefined> {
   const [output] = outputs;
   if (evaluation === undefined || output === undefined) return undefined;
@@ -37,9 +39,10 @@ export async function judgeResult(
       ...(device === undefined ? {} : { device }),
       ...(threads === undefined ? {} : { threads: Math.max(1, threads) }),
     };
-    return await evaluateModels(model, source, options, event => {
+    const tell = (event: EvaluateEvent) => {
       if (event.type === 'progress') onEvent({ ...event, type: 'evaluation' });
-    });
+    };
+    return await evaluateModels(model, source, options, tell, stopping);
   } finally {
     await model.source.close();
   }

@@ -1,3 +1,5 @@
+import type { Comparison, KlFigures } from '../evaluation/scores.js';
+import type { Evaluation } from './evaluate.js';
 import type { PartResult } from './execute.js';
 import { codeHistogram } from './histogram.js';
 import type { ModuleSummary, PlanSummary } from './summary.js';
@@ -16,6 +18,12 @@ export interface ModuleReport extends ModuleSummary {
   readonly histogram?: { readonly labels: readonly string[]; readonly counts: readonly number[] };
 }
 
+/** What the evaluation of an output found; the folder that it was found in is where the report lies. */
+export type Quality = Without<Evaluation, 'model' | 'logits'>;
+
+/** `Omit` for each of a union. */
+type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
+
 /** report.json: every figure in it was measured in this run. The Markdown and HTML pages are pure functions of it. */
 export interface Report {
   readonly version: 1;
@@ -33,6 +41,15 @@ export interface Report {
   readonly remarks: readonly { readonly module?: string; readonly message: string }[];
   readonly seconds: number;
   readonly peak_memory_bytes: number;
+  /** Of the first output, where the recipe has an `evaluation`. Its main figures stand beside it, under the names that `eval --json` has. */
+  readonly quality?: Quality;
+  readonly perplexity?: number;
+  readonly base_perplexity?: number;
+  /** KL(base || model) in nats. */
+  readonly kl?: KlFigures;
+  readonly same_top1?: number;
+  readonly tokens?: number;
+  readonly tokens_per_second?: number;
 }
 
 /** Mean squared errors over all weights with `arithmetic: exact`. */
@@ -95,6 +112,29 @@ export function buildReport({ plan, results, version, date, seconds, peakMemory 
     seconds,
     peak_memory_bytes: peakMemory,
   };
+}
+
+/** The report of a run whose first output has been evaluated. */
+export function withQuality(report: Report, evaluation: Evaluation): Report {
+  const { model: _, logits: __, ...quality } = evaluation;
+  const { perplexity, tokens, tokens_per_second } = quality;
+  return {
+    ...report,
+    quality,
+    perplexity,
+    ...(isCompared(quality) && {
+      base_perplexity: quality.base_perplexity,
+      kl: quality.kl,
+      same_top1: quality.same_top1,
+    }),
+    tokens,
+    tokens_per_second,
+  };
+}
+
+/** Whether there was a base to compare with. */
+export function isCompared(quality: Quality): quality is Quality & Comparison {
+  return 'kl' in quality;
 }
 
 function exactArithmetic(modules: readonly ModuleReport[]): ExactArithmetic | null {

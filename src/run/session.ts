@@ -18,6 +18,7 @@ import { prepare, type Prepared } from './prepare.js';
 import { checkEvaluation } from './quality.js';
 import { runFiles } from './record.js';
 import { checkSpace } from './space.js';
+import { Stopping } from './stopping.js';
 import { threadsFor } from './threads.js';
 import { VERSION } from './version.js';
 import { createBuffers } from './weights.js';
@@ -45,7 +46,11 @@ import { createBuffers } from './weights.js';
  * A run that fails before it has finished a part takes back 2 and 3; one that fails before 2 leaves no trace.
  * @throws TensorpressError
  */
-export async function runSession(options: ApplyOptions, lock: Lock = newLock(resolve(options.out))): Promise<Applied> {
+export async function runSession(
+  options: ApplyOptions,
+  lock: Lock = newLock(resolve(options.out)),
+  stopping = new Stopping(),
+): Promise<Applied> {
   const { onEvent = () => {}, now = () => performance.now(), force = false } = options;
   const start = now();
   const { folder } = lock;
@@ -60,7 +65,7 @@ export async function runSession(options: ApplyOptions, lock: Lock = newLock(res
     onEvent({ type: 'plan', plan: prepared.summary });
     await lockFolder(lock);
     try {
-      return await underLock(prepared, inputs, options, { folder, start });
+      return await underLock(prepared, inputs, options, { folder, start, stopping });
     } finally {
       releaseLock(lock);
     }
@@ -73,7 +78,7 @@ async function underLock(
   prepared: Prepared,
   inputs: Inputs,
   options: ApplyOptions,
-  { folder, start }: { folder: string; start: number },
+  { folder, start, stopping }: { folder: string; start: number; stopping: Stopping },
 ): Promise<Applied> {
   const { onEvent = () => {}, now = () => performance.now() } = options;
   const signal = options.signal ?? new AbortController().signal;
@@ -104,7 +109,8 @@ async function underLock(
         durableParts++;
       },
     );
-    return await finishRun({ prepared, inputs, options, folder, head, journal, step: journalled.step, results, start });
+    const { step } = journalled;
+    return await finishRun({ prepared, inputs, options, folder, head, journal, step, results, start, stopping });
   } catch (error) {
     await journal?.close();
     if (durableParts === 0) await discard(folder, outputs);

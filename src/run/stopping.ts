@@ -1,5 +1,3 @@
-import { workerData } from 'node:worker_threads';
-
 /** The work was stopped. */
 export class Stopped extends Error {}
 
@@ -9,7 +7,7 @@ const STOPPED = 2;
 
 /**
  * How two threads agree on the end of one: it is ended at once while it is free. Native code that computes for it does not survive that, so
- * while it holds it ends itself where it looks. Lies in shared memory; both sides make theirs of it.
+ * from `hold` to `release` it ends itself where it looks. Lies in shared memory; both sides make theirs of it.
  */
 export class Stopping {
   readonly #state: Int32Array;
@@ -37,17 +35,4 @@ export class Stopping {
   stop(): boolean {
     return Atomics.exchange(this.#state, 0, STOPPED) !== HELD;
   }
-}
-
-/** What the thread is given that does the work of another. */
-export interface ThreadData<Task> {
-  readonly task: Task;
-  /** Of a `Stopping`. */
-  readonly stopping: SharedArrayBuffer;
-}
-
-/** That of the thread which this is called in; one that nobody stops where it is no such thread. */
-export function stoppingHere(): Stopping {
-  const data = workerData as Partial<ThreadData<unknown>> | null;
-  return new Stopping(data?.stopping);
 }

@@ -1,7 +1,7 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { TensorpressError, type ErrorCode, type ErrorOptions } from '../errors.js';
 import { errnoOf } from '../formats/files.js';
-import { Stopped, Stopping, type ThreadData } from './stopping.js';
+import { Stopped, Stopping } from './stopping.js';
 
 /** What a thread tells the one that started it. Classes do not survive the way, so errors go as data. */
 export type Message<Event, Result> =
@@ -20,6 +20,13 @@ export interface InThread<Event> {
   readonly onEvent: (event: Event) => void;
   /** What is said when the thread dies: what is lost, and what to do. */
   readonly hint: string;
+}
+
+/** What the thread is given. */
+export interface ThreadData<Task> {
+  readonly task: Task;
+  /** Of a `Stopping`. */
+  readonly stopping: SharedArrayBuffer;
 }
 
 /**

@@ -1,5 +1,4 @@
 import { TensorpressError } from '../../src/errors.js';
-import { stoppingHere } from '../../src/run/stopping.js';
 import { serve } from '../../src/run/thread-side.js';
 
 /** What the thread is to do. */
@@ -8,9 +7,11 @@ export type EchoTask = 'answer' | 'fail' | 'break' | 'exit' | 'wait' | 'hold' | 
 const pause = () => new Promise(done => setTimeout(done, 5));
 
 // A thread for the tests of threads.
-await serve<EchoTask, string, string>(async (task, onEvent) => {
+await serve<EchoTask, string, string>(async (task, onEvent, stopping) => {
   onEvent('begun');
   switch (task) {
+    case 'answer':
+      break;
     case 'fail':
       throw new TensorpressError('DISK', 'the disk is full', { place: { file: 'a' }, hint: 'free some' });
     case 'break':
@@ -21,17 +22,15 @@ await serve<EchoTask, string, string>(async (task, onEvent) => {
     case 'environment':
       process.env['TENSORPRESS_ECHO'] = 'heard';
       break;
-    case 'answer':
-      break;
     case 'wait':
       for (;;) await pause();
     case 'hold':
-      stoppingHere().hold();
+      stopping.hold();
       onEvent('held');
       try {
         for (;;) {
           await pause();
-          onEvent('still there');
+          stopping.check();
         }
       } finally {
         for (let i = 0; i < 10; i++) await pause();
