@@ -11,7 +11,7 @@ import { goldenFolder, goldenJson } from '../../support/golden.js';
 import { referenceCases } from '../../support/reference-models.js';
 import { ROOT } from '../../support/run-cli.js';
 import { tempFolder } from '../../support/temp.js';
-import { random, tinyLlama, writeModel, type TinyModel } from '../../support/tiny-model.js';
+import { random, tinyLlama, writeModel, type TinyModel, type TinyTensor } from '../../support/tiny-model.js';
 
 const EXAMPLE = join(ROOT, 'examples/tiny-llama');
 
@@ -72,7 +72,8 @@ describe('openGenerator', () => {
   it('whose last ones differ from those of a model that sees each token alone', async () => {
     const [made] = await generate(EXAMPLE, [[11, 500, 42, 7]], { tokens: 30 });
     const alone: number[] = [];
-    for (const token of [7, ...made!.slice(0, -1)]) alone.push(...(await generate(EXAMPLE, [[token]], { tokens: 1 }))[0]!);
+    for (const token of [7, ...made!.slice(0, -1)])
+      alone.push(...(await generate(EXAMPLE, [[token]], { tokens: 1 }))[0]!);
     assert.notDeepEqual(made, alone);
   });
 
@@ -161,11 +162,11 @@ describe('residentBytes', () => {
   it('are those of all experts, too', async () => {
     const { config, tensors } = tinyLlama();
     const experts = Object.fromEntries(
-      Object.entries(tensors).flatMap(([name, tensor]) => {
+      Object.entries(tensors).flatMap(([name, tensor]): [string, TinyTensor][] => {
         const [, layer, , projection] = /^(.*)\.mlp\.((gate|up|down)_proj)/.exec(name) ?? [];
         if (layer === undefined) return [[name, tensor]];
         const named = { gate: 'w1', up: 'w3', down: 'w2' }[projection!]!;
-        return [0, 1, 2].map(e => [`${layer}.block_sparse_moe.experts.${e}.${named}.weight`, tensor] as const);
+        return [0, 1, 2].map(e => [`${layer}.block_sparse_moe.experts.${e}.${named}.weight`, tensor]);
       }),
     );
     const gates = [0, 1].map(layer => [`model.layers.${layer}.block_sparse_moe.gate.weight`, random([3, 64], layer)]);
