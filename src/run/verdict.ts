@@ -31,6 +31,9 @@ export function qualityVerdict(report: Report): string {
   return `${figures}: ${where}; try ${remedy}.`;
 }
 
+/** How many times the median error of a layer's weights one of them has to have to be named. */
+const OUTLIER = 1.25;
+
 interface Diagnosis {
   readonly where: string;
   readonly remedy: string;
@@ -57,11 +60,15 @@ function diagnosis(quality: ComparedQuality, coded: readonly ModuleReport[]): Di
   if (range === undefined || worst === undefined) {
     return { where: 'the damage is spread over the layers', remedy: everywhere(weights) };
   }
+  const where = `the damage is in ${layerNames(range)}`;
+  const errors = within.map(({ relMSE }) => relMSE!).sort((a, b) => a - b);
+  if (worst.relMSE! < OUTLIER * errors[errors.length >> 1]!) {
+    return { where, remedy: better(within, range.from < 0 ? 'these weights' : layerNames(range)) };
+  }
   const place = placeOf(worst.module)?.place;
-  const kind = within.filter(({ module }) => placeOf(module)?.place === place);
   const name = place?.split('.').at(-1) ?? worst.module;
-  const where = `the damage is in ${layerNames(range)}${kind.length < within.length ? `, most in ${name}` : ''}`;
-  return { where, remedy: better(kind, kind.length < within.length ? name : 'these weights', ' there') };
+  const kind = within.filter(({ module }) => placeOf(module)?.place === place);
+  return { where: `${where}, most in ${name}`, remedy: better(kind, `${name} there`) };
 }
 
 function worstOf(modules: readonly ModuleReport[]): ModuleReport | undefined {
@@ -69,14 +76,14 @@ function worstOf(modules: readonly ModuleReport[]): ModuleReport | undefined {
 }
 
 /** For the weights of few modules: more bits where they have few, else none of it. */
-function better(modules: readonly ModuleReport[], name: string, there = ''): string {
+function better(modules: readonly ModuleReport[], name: string): string {
   const few = modules.filter(m => (m.scheme?.weights?.num_bits ?? 16) < 8);
   const more = few.reduce((sum, { shape: [rows, columns], scheme }) => {
     return sum + (rows * columns * (8 - scheme!.weights!.num_bits)) / 8;
   }, 0);
-  if (few.length > 0) return `8 bits for ${name}${there} (+${formatBytes(more)})`;
+  if (few.length > 0) return `8 bits for ${name} (+${formatBytes(more)})`;
   const whole = modules.reduce((sum, { bytes: { before, after } }) => sum + Math.max(0, before - after), 0);
-  return `to leave ${name}${there} as it is (ignore, +${formatBytes(whole)})`;
+  return `to leave ${name} as it is (ignore, +${formatBytes(whole)})`;
 }
 
 /** For all weights: what costs least of what may help, by the scheme that most of them have. */
