@@ -289,6 +289,23 @@ describe('evaluate: windows', () => {
       close(found.mean_nll, sum / found.scored);
     });
 
+    it('golden: give what llama-perplexity printed of the same model in float32', async function () {
+      interface Expected {
+        format: { n_ctx: number; n_chunk: number };
+        base: { from_file: { tokens_scored: number }; tool: { ppl: number; ppl_stderr: number } };
+      }
+      const expected = goldenJson<Expected>('gguf/logits/expected.json');
+      const model = goldenFolder('gguf/model/tiny-llama');
+      const bytes = goldenFile('gguf/model/eval.txt');
+      if (expected === undefined || model === undefined || bytes === undefined) return this.skip();
+      const { format, base } = expected;
+      const data = textFile('eval.txt', bytes.toString('utf8'));
+      const found = await run({ model, data, protocol: 'llama', context: format.n_ctx, windows: format.n_chunk });
+      assert.equal(found.scored, base.from_file.tokens_scored);
+      close(found.perplexity, base.tool.ppl, 1e-4);
+      close(found.perplexity_error, base.tool.ppl_stderr, 1e-4);
+    });
+
     it('of a long text one window is enough', async () => {
       const found = await run({ model: EXAMPLE, data: textFile('text.txt', text), ...llama, windows: 1 });
       assert.deepEqual([found.windows, found.scored], [1, 15]);
