@@ -1,3 +1,5 @@
+import { printable } from '../formats/printable.js';
+import { change, isCompared, klEstimate, textOf, type Quality } from './quality.js';
 import type { Report } from './report.js';
 import { formatBytes, formatScheme } from './units.js';
 
@@ -32,6 +34,7 @@ export function modelCard(report: Report, recipeText: string): string {
     `| size of the weights | ${formatBytes(size.before)} | ${formatBytes(size.after)} |`,
     `| bits per weight | ${((size.before * 8) / plan.model.parameters).toFixed(2)} | ${report.bits_per_weight.toFixed(2)} |`,
     '',
+    ...(report.quality === undefined ? [] : [...lost(report.quality), '']),
     ...[...groups].map(([what, count]) => `- ${count} modules: ${what}`),
     '',
     ...plan.runtimes
@@ -49,6 +52,17 @@ export function modelCard(report: Report, recipeText: string): string {
     'Errors of every module: report.md. Hashes of every input and output: run.json.',
     '',
   ].join('\n');
+}
+
+/** What it was found to have lost, without times. */
+function lost(quality: Quality): string[] {
+  const { perplexity } = quality;
+  const on = `On ${printable(textOf(quality))}`;
+  if (!isCompared(quality)) return [`${on}: perplexity ${perplexity.toFixed(2)}.`];
+  const { base_perplexity, ln_ratio, same_top1 } = quality;
+  return [
+    `${on}, against the original: perplexity ${perplexity.toFixed(2)} from ${base_perplexity.toFixed(2)} (${change(ln_ratio)}), KL ${klEstimate(quality)} nats, the same top token in ${(100 * same_top1).toFixed(1)} %.`,
+  ];
 }
 
 /** The hub links a card to its base model by `org/name`; a folder's name says nothing to it. */

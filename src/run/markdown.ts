@@ -1,4 +1,6 @@
+import { printable } from '../formats/printable.js';
 import { patterns } from '../runtime/model/untouched.js';
+import { qualityRows, textOf, type Quality } from './quality.js';
 import { exactSentence, worstModules, type ModuleReport, type Report } from './report.js';
 import { formatBytes, formatDuration, formatScheme } from './units.js';
 
@@ -19,6 +21,7 @@ export function reportMarkdown(report: Report): string {
       ? []
       : [`| bits per quantized weight | | ${report.bits_per_quantized_weight.toFixed(2)} |`]),
     '',
+    ...(report.quality === undefined ? [] : section('What was lost', qualityLines(report.quality))),
     ...section('Largest errors', moduleTable(worstModules(report.modules, 10))),
     ...section('Modules', moduleTable(quantized)),
     ...section('Left as they are', kept(report.modules)),
@@ -41,6 +44,33 @@ export function reportMarkdown(report: Report): string {
 
 function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : [`## ${title}`, '', ...lines, ''];
+}
+
+function qualityLines(quality: Quality): string[] {
+  const { layers, notes, tokens_per_second, peak_memory_bytes, engine } = quality;
+  return [
+    `On ${printable(textOf(quality)).replaceAll('|', '\\|')}; ${quality.scored} tokens predicted.`,
+    '',
+    '| | value | 95 % interval | |',
+    '|---|---:|---:|---|',
+    ...qualityRows(quality).map(row => `| ${row.figure} | ${row.value} | ${row.interval} | ${row.meaning} |`),
+    '',
+    ...(layers === undefined
+      ? []
+      : [
+          'Hidden states against the original behind each layer:',
+          '',
+          '| layer | relMSE | 1 - cosine |',
+          '|---:|---:|---:|',
+          ...layers.map(({ layer, rel_mse, cosine }) => {
+            const figures = [rel_mse, Math.max(0, 1 - cosine)].map(x => x.toExponential(2));
+            return `| ${layer < 0 ? 'embedding' : layer} | ${figures.join(' | ')} |`;
+          }),
+          '',
+        ]),
+    ...notes.map(note => `- ${printable(note, 400)}`),
+    `- ${Math.round(tokens_per_second)} tokens/s, peak memory ${formatBytes(peak_memory_bytes)}, ${engine}`,
+  ];
 }
 
 /** `- model.layers.*.mlp.gate (24)`: modules without codes, those that differ in their numbers only on one line. */

@@ -1,8 +1,10 @@
-import type { Comparison, KlFigures } from '../evaluation/scores.js';
+import type { KlFigures } from '../evaluation/scores.js';
 import type { Evaluation } from './evaluate.js';
 import type { PartResult } from './execute.js';
 import { codeHistogram } from './histogram.js';
+import { isCompared, type Quality } from './quality.js';
 import type { ModuleSummary, PlanSummary } from './summary.js';
+import { qualityVerdict } from './verdict.js';
 
 export interface ModuleReport extends ModuleSummary {
   /** Squared error of the weight relative to its squares; absent where the weight is untouched. */
@@ -17,12 +19,6 @@ export interface ModuleReport extends ModuleSummary {
   /** How often each code is used, from the lowest value to the highest (fp8: per exponent); of the worst modules only. */
   readonly histogram?: { readonly labels: readonly string[]; readonly counts: readonly number[] };
 }
-
-/** What the evaluation of an output found; the folder that it was found in is where the report lies. */
-export type Quality = Without<Evaluation, 'model' | 'logits'>;
-
-/** `Omit` for each of a union. */
-type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 
 /** report.json: every figure in it was measured in this run. The Markdown and HTML pages are pure functions of it. */
 export interface Report {
@@ -114,13 +110,12 @@ export function buildReport({ plan, results, version, date, seconds, peakMemory 
   };
 }
 
-/** The report of a run whose first output has been evaluated. */
+/** The report of a run whose first output has been evaluated, with a verdict that knows of it. */
 export function withQuality(report: Report, evaluation: Evaluation): Report {
   const { model: _, logits: __, ...quality } = evaluation;
   const { perplexity, tokens, tokens_per_second } = quality;
-  return {
+  const judged: Report = {
     ...report,
-    quality,
     perplexity,
     ...(isCompared(quality) && {
       base_perplexity: quality.base_perplexity,
@@ -129,12 +124,9 @@ export function withQuality(report: Report, evaluation: Evaluation): Report {
     }),
     tokens,
     tokens_per_second,
+    quality,
   };
-}
-
-/** Whether there was a base to compare with. */
-export function isCompared(quality: Quality): quality is Quality & Comparison {
-  return 'kl' in quality;
+  return { ...judged, verdict: qualityVerdict(judged) };
 }
 
 function exactArithmetic(modules: readonly ModuleReport[]): ExactArithmetic | null {

@@ -31,6 +31,16 @@ export function formatDuration(ms: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
+/** `0.0073 ± 0.0004`: half the width of the interval in one digit, and the value to the same place; two digits where there is no interval. */
+export function formatEstimate(value: number, interval?: { readonly low: number; readonly high: number }): string {
+  const half = interval === undefined ? 0 : (interval.high - interval.low) / 2;
+  if (!(half > 0)) return value === 0 ? '0' : value.toPrecision(2);
+  const digits = Math.max(0, -Math.floor(Math.log10(half)));
+  return digits > 6
+    ? `${value.toExponential(1)} ± ${half.toExponential(0)}`
+    : `${value.toFixed(digits)} ± ${half.toFixed(digits)}`;
+}
+
 /** `int4 group 128 symmetric` */
 export function formatScheme(args: {
   num_bits: number;

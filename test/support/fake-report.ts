@@ -1,5 +1,6 @@
 import type { ModuleScheme } from '../../src/modifiers/modifier.js';
-import type { ModuleReport, Report } from '../../src/run/report.js';
+import type { Evaluation } from '../../src/run/evaluate.js';
+import { withQuality, type ModuleReport, type Report } from '../../src/run/report.js';
 import type { FormatName, QuantizationArgs } from '../../src/schemes/args.js';
 
 export interface FakeOptions {
@@ -13,6 +14,8 @@ export interface FakeOptions {
   readonly squaredErrors?: boolean;
   /** How many of the worst modules have a histogram. Default: 8. */
   readonly histograms?: number;
+  /** Whether it was evaluated, and where its hidden states leave the original's. Default: false. */
+  readonly quality?: 'in layers 0-2' | 'everywhere' | 'equal' | 'alone' | false;
   /** Renames modules. */
   readonly rename?: (module: string) => string;
 }
@@ -68,7 +71,80 @@ export function fakeReport(options: FakeOptions = {}): Report {
   }
   modules.push({ ...dense('lm_head', 151936, 896), bytes: { before: 0, after: 0 }, stored_with: 'model.embed_tokens' });
   const named = modules.map(m => (rename ? { ...m, module: rename(m.module) } : m));
-  return reportOf(withHistograms(named, histograms, random), layers, weights);
+  const report = reportOf(withHistograms(named, histograms, random), layers, weights);
+  return options.quality ? withQuality(report, fakeEvaluation(options.quality, layers)) : report;
+}
+
+/** An evaluation of 51 windows, as such a model has it. */
+export function fakeEvaluation(
+  kind: Exclude<FakeOptions['quality'], false | undefined>,
+  layers = 24,
+  scale = 1,
+): Evaluation {
+  const about = {
+    model: '/out',
+    data: '/texts/wikitext2-test-excerpt.txt',
+    protocol: 'windows',
+    context: 512,
+    windows: 51,
+    tokens: 26112,
+    notes: ['114 tokens of wikitext2-test-excerpt.txt at the end of 1 document fill no window of 512 and are left out'],
+    seconds: 22,
+    tokens_per_second: 1186.9,
+    peak_memory_bytes: 1.2e9,
+    engine: 'onnxruntime 1.30.0 on cpu, 2 threads',
+    rows_sha256: '4c9f79877808443dd0622c2f189904cb5174536f79bbf5293c07d01ea9974197',
+    logits: null,
+  } as const;
+  const around = (value: number, half: number) => ({ low: value - half, high: value + half });
+  const loss = kind === 'equal' ? 0 : scale;
+  const perplexity = {
+    perplexity: 15.83 + 0.58 * loss,
+    perplexity_error: 0.3,
+    mean_nll: Math.log(15.83 + 0.58 * loss),
+    scored: 26061,
+  };
+  if (kind === 'alone')
+    return { ...about, ...perplexity, intervals: { perplexity: around(perplexity.perplexity, 1.1) } };
+  const turn = (layer: number) =>
+    kind === 'everywhere' ? (layer + 1) * 4e-4 : layer < 0 ? 0 : Math.min(3, layer + 1) * 3e-3 + layer * 2e-4;
+  const kl = 0.0312 * loss;
+  return {
+    ...about,
+    ...perplexity,
+    base_perplexity: 15.83,
+    base_perplexity_error: 0.29,
+    base_mean_nll: Math.log(15.83),
+    ln_ratio: Math.log(perplexity.perplexity / 15.83),
+    ln_ratio_error: 0.002,
+    kl: {
+      mean: kl,
+      error: kl / 100,
+      median: kl / 2,
+      p90: 2 * kl,
+      p95: 4 * kl,
+      p99: 10 * kl,
+      p99_9: 30 * kl,
+      max: 90 * kl,
+    },
+    same_top1: 1 - 0.076 * loss,
+    same_top1_error: 0.002,
+    rms_delta_p: 0.03 * loss,
+    logit_rms: 0.2 * loss,
+    intervals: {
+      perplexity: around(perplexity.perplexity, 1.1),
+      base_perplexity: around(15.83, 1.05),
+      perplexity_difference: around(0.58 * loss, 0.09 * loss),
+      ln_ratio: around(Math.log(perplexity.perplexity / 15.83), 0.004 * loss),
+      kl_mean: around(kl, 0.002 * loss),
+      same_top1: around(1 - 0.076 * loss, 0.003 * loss),
+      rms_delta_p: around(0.03 * loss, 0.001 * loss),
+    },
+    layers: Array.from({ length: layers + 1 }, (_, i) => {
+      const turned = turn(i - 1) * loss;
+      return { layer: i - 1, rel_mse: 2 * turned, cosine: 1 - turned };
+    }),
+  };
 }
 
 function reportOf(modules: readonly ModuleReport[], layers: number, weights: keyof typeof ARGS | 'none'): Report {

@@ -1,5 +1,5 @@
 import type { ModuleReport } from '../report.js';
-import { alikeName } from './names.js';
+import { alikeName } from '../places.js';
 
 /** A module whose weight became codes, with its figures. */
 export type CodedModule = ModuleReport & { readonly relMSE: number };

@@ -12,6 +12,7 @@ import { costSection } from './sections/cost.js';
 import { damageSection } from './sections/damage.js';
 import { modulesSection } from './sections/modules.js';
 import { planSection } from './sections/plan.js';
+import { qualitySection } from './sections/quality.js';
 import { remarksSection } from './sections/remarks.js';
 import { worstSection } from './sections/worst.js';
 import { STYLE } from './style.js';
@@ -19,6 +20,7 @@ import { STYLE } from './style.js';
 /** The page from top to bottom; one more section is one more file and one more line here. */
 const SECTIONS: readonly SectionOf[] = [
   damageSection,
+  qualitySection,
   modulesSection,
   worstSection,
   planSection,

@@ -33,15 +33,16 @@ ${lead && markup`<p class="lead">${lead}</p>\n`}${body}
 /**
  * A small table: heads, and rows of as many cells, the first of which names its row.
  * @param options.figures how many of the last columns are figures, which stand at the right
+ * @param options.kind a class of its own for the style sheet
  */
 export function plainTable(
   name: string,
   heads: readonly string[],
   rows: readonly (readonly (Markup | string)[])[],
-  { figures = 0 } = {},
+  { figures = 0, kind: extra = '' } = {},
 ): Markup {
   const kind = (i: number) => (i >= heads.length - figures ? markup` class="figure"` : undefined);
-  return markup`<div class="scroll" role="region" tabindex="0" aria-label="${name}"><table class="plain">
+  return markup`<div class="scroll" role="region" tabindex="0" aria-label="${name}"><table class="${['plain', extra].join(' ').trimEnd()}">
 <thead><tr>${heads.map((head, i) => markup`<th scope="col"${kind(i)}>${head}</th>`)}</tr></thead>
 <tbody>
 ${rows.map(([first, ...cells]) => markup`<tr><th scope="row">${first}</th>${cells.map((cell, i) => markup`<td${kind(i + 1)}>${cell}</td>`)}</tr>\n`)}</tbody>

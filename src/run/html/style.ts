@@ -77,6 +77,10 @@ svg text { font-size: 10px; }
   .panels > div, div.panels { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 }
 @media screen and (max-width: 30rem) { svg text { font-size: 13px; } }
+.hidden-states > div { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.5rem 2.5rem; }
+.hidden-states + .lead { margin-top: 2.25rem; }
+@media screen and (max-width: 40rem) { .quality tr > :last-child { display: none; } }
+@media screen and (max-width: 40rem) { .hidden-states > div { grid-template-columns: minmax(0, 1fr); } }
 .bars { border-collapse: collapse; width: 100%; max-width: 46rem; margin-top: 2.25rem; font-size: 0.8125rem; }
 .bars caption { text-align: left; font-size: 0.875rem; padding-bottom: 0.5rem; }
 .bars th { font-weight: 400; text-align: left; padding: 0.22rem 1.5rem 0.22rem 0; max-width: 24rem; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
@@ -108,6 +112,8 @@ const TABLES = `
 .modules :is(th, td) { line-height: 20px; }
 .modules code { font-size: 0.75rem; vertical-align: top; }
 .modules :is(th, td):is(:nth-child(2), :nth-child(n + 5)), .plain .figure { text-align: right; }
+.quality :nth-child(-n + 3):not(:first-child) { text-align: right; padding-right: 1.5rem; }
+.quality td:last-child { color: var(--muted); width: 100%; white-space: normal; min-width: 12rem; }
 .plain .look { display: inline-block; white-space: normal; min-width: 12rem; }
 .modules i {
   display: inline-block; vertical-align: 1px; height: 6px; width: calc(var(--s) * 0.4px); margin-right: 0.4rem;

@@ -75,7 +75,7 @@ describe('report.html', () => {
     );
     const even = fakeReport({ layers: 4 });
     const modules = even.modules.map(m => (m.relMSE ? { ...m, squared_error: m.shape[0] * m.shape[1] } : m));
-    assert.match(await reportHtml({ ...even, modules }), /The damage is spread evenly/);
+    assert.match(await reportHtml({ ...even, modules }), /The error of the weights is spread evenly/);
   });
 
   it('joins equal remarks', async () => {

@@ -18,3 +18,15 @@ function scaled(n: number, power: number): number {
 export function layerTicks(last: number): number[] {
   return [...new Set([0, Math.round(last / 2), last])];
 }
+
+/**
+ * Ticks of a logarithmic scale: powers of ten from the one at or below `lowest` to the one at or above `highest`, as many as leave room, or
+ * 1, 2, 5, 10 where they are a power apart.
+ */
+export function logTicks(lowest: number, highest: number): number[] {
+  const from = Math.floor(Math.log10(lowest) + 1e-9);
+  const to = Math.max(from + 1, Math.ceil(Math.log10(highest) - 1e-9));
+  if (to === from + 1) return [1, 2, 5, 10].map(n => scaled(n, from));
+  const step = Math.ceil((to - from) / 4);
+  return Array.from({ length: Math.ceil((to - from) / step) + 1 }, (_, i) => scaled(1, from + i * step));
+}

@@ -1,9 +1,10 @@
-import { bytes, duration } from '../figures.js';
+import type { Quality } from '../../quality.js';
+import { bytes, duration, whole } from '../figures.js';
 import { plainTable, type Section, type View } from '../section.js';
 
 /** What the run took, beside what the plan had said. */
 export function costSection({ report }: View): Section {
-  const { seconds, peak_memory_bytes, size, plan } = report;
+  const { seconds, peak_memory_bytes, size, plan, quality } = report;
   const { estimate, outputs } = plan;
   const written = outputs.flatMap(({ files }) => files).reduce((sum, { bytes }) => sum + bytes, 0);
   const rate = seconds > 0 ? `${bytes(size.before / seconds)}/s` : '–';
@@ -12,10 +13,20 @@ export function costSection({ report }: View): Section {
     ['peak memory', bytes(peak_memory_bytes), bytes(estimate.memory_bytes)],
     ['disk', bytes(written), bytes(estimate.disk_bytes)],
     ['weights read', rate, ''],
+    ...(quality === undefined ? [] : evaluation(quality)),
   ];
   return {
     id: 'cost',
     title: 'Timings and memory',
     body: plainTable('Timings and memory', ['cost', 'this run', 'plan'], rows, { figures: 2 }),
   };
+}
+
+function evaluation({ seconds, tokens_per_second, peak_memory_bytes, engine }: Quality): string[][] {
+  return [
+    ['evaluation', duration(seconds), ''],
+    ['its speed', `${whole(Math.round(tokens_per_second))} tokens/s`, ''],
+    ['its peak memory', bytes(peak_memory_bytes), ''],
+    ['its engine', engine, ''],
+  ];
 }

@@ -4,6 +4,7 @@ import { depthSeries, type DepthSeries } from '../depth.js';
 import { counted, percent, relative, whole } from '../figures.js';
 import { markup, type Markup } from '../markup.js';
 import { moduleName, shortName } from '../names.js';
+import { hiddenPanels } from '../hidden.js';
 import { depthPlot } from '../plots/depth.js';
 import type { Section, View } from '../section.js';
 
@@ -12,13 +13,16 @@ const BARS = 8;
 
 /** Where the errors are: by kind of module over depth, and the modules that hold most of them. */
 export async function damageSection({ report, damage }: View): Promise<Section | undefined> {
-  if (!damage.modules.some(({ relMSE }) => relMSE > 0)) return undefined;
-  const lead = finding(damage);
+  const depth = await hiddenPanels(report.quality);
+  const weights = damage.modules.some(({ relMSE }) => relMSE > 0);
+  if (!weights && depth === undefined) return undefined;
+  const found = weights ? finding(damage) : undefined;
+  const lead = depth === undefined ? found : undefined;
   return {
     id: 'damage',
     title: 'Where the damage is',
     ...(lead && { lead }),
-    body: markup`${await panels(depthSeries(damage.modules, report.modules))}${bars(damage)}`,
+    body: markup`${depth}${lead === undefined && found !== undefined ? markup`<p class="lead">${found}</p>\n` : undefined}${weights ? [await panels(depthSeries(damage.modules, report.modules)), bars(damage)] : undefined}`,
   };
 }
 
@@ -27,7 +31,7 @@ function finding({ groups, outliers }: Damage): Markup | undefined {
   if (groups.length < 2) return undefined;
   const n = outliers.length;
   if (n === 0) {
-    return markup`The damage is spread evenly: none of the largest shares is twice the share of the weights that it comes from.`;
+    return markup`The error of the weights is spread evenly: none of the largest shares is twice the share of the weights that it comes from.`;
   }
   const names = outliers.map(({ name }, i) => [
     i === 0 ? '' : i === n - 1 ? ' and ' : ', ',
