@@ -138,7 +138,7 @@ describe('generationsOf', () => {
     const model = await loadModel(EXAMPLE);
     const engine = await openEngine({ threads: 1 });
     try {
-      const side = { ...runnable(model), name: model.name };
+      const side = { ...(await runnable(model)), name: model.name };
       const prompts = { ids: [[1, 2]], eos: [], tokenizer: undefined };
       const asked = { engine, model: side, base: side, prompts, tokens: 2 };
       const { generations, notes } = await generationsOf({ ...asked, memory: 1e6 });
