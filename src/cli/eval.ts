@@ -91,6 +91,6 @@ function taskRows({ base, questions, ...own }: TaskResult): string[][] {
   return [
     ['questions', String(questions)],
     row('right', figures => percent(figures.accuracy, figures.accuracy_error)),
-    row('right by length', figures => percent(figures.accuracy_norm, figures.accuracy_norm_error)),
+    row('right, by length', figures => percent(figures.accuracy_norm, figures.accuracy_norm_error)),
   ];
 }

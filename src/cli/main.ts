@@ -88,11 +88,7 @@ async function main(argv: readonly string[]): Promise<number> {
     '--model <dir>',
     'model folder, or org/name[@revision] on the Hugging Face hub (default: the bundled example model)',
   ] as const;
-  const set = [
-    '--set <path=value>',
-    'override a field of the recipe in native form (repeatable)',
-    (value: string, all: string[] = []) => [...all, value],
-  ] as const;
+  const set = ['--set <path=value>', 'override a field of the recipe in native form (repeatable)', oneMore] as const;
 
   command<Common & { model?: string; out?: string; set?: string[]; force?: boolean }>(
     'apply <recipe>',
@@ -204,11 +200,7 @@ async function main(argv: readonly string[]): Promise<number> {
     .addOption(new Option('--protocol <name>', 'how windows are scored').choices(['windows', 'llama']))
     .option('--logits <file>', 'write the logits of every row to a safetensors file')
     .option('--generate <n>', 'continue texts by n tokens, side by side with the base', count)
-    .option(
-      '--prompt <text>',
-      'a text to continue (repeatable; default: the beginnings of three windows)',
-      (text: string, all: string[] = []) => [...all, text],
-    )
+    .option('--prompt <text>', 'a text to continue (repeatable; default: the beginnings of three windows)', oneMore)
     .option('--task <file>', 'multiple-choice questions, .jsonl with {"context", "choices", "answer"}');
 
   command('doctor', 'what this machine has, what is missing and how to get it', async ({ json, screen }) => {
@@ -247,6 +239,11 @@ const HELP = 'tensorpress --help lists the commands';
 
 function misuse(sentence: string, hint: string = HELP): TensorpressError {
   return new TensorpressError('ARGUMENT', sentence, { hint });
+}
+
+/** Of an option that may be repeated. */
+function oneMore(text: string, all: string[] = []): string[] {
+  return [...all, text];
 }
 
 function count(text: string): number {
