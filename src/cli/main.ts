@@ -25,7 +25,7 @@ interface Evaluating {
 }
 
 /** Commands that have a name but no work behind it yet. */
-const UNBUILT = ['compare', 'bench', 'new'];
+const UNBUILT = ['bench', 'new'];
 
 /** More threads than any machine has cores. */
 const MAX_THREADS = 1024;
@@ -199,6 +199,15 @@ async function main(argv: readonly string[]): Promise<number> {
     .option('--windows <n>', 'windows at most (default: all)', count)
     .addOption(new Option('--protocol <name>', 'how windows are scored').choices(['windows', 'llama']))
     .option('--logits <file>', 'write the logits of every row to a safetensors file');
+
+  command<Common & { out?: string }>(
+    'compare <runs...>',
+    'several runs side by side: size, loss, recipes',
+    async ({ args, options, json, screen }) => {
+      const { compareCommand } = await import('./compare.js');
+      await compareCommand(args, pick(options, ['out']), screen, { json });
+    },
+  ).option('--out <file.html>', 'write one page: size against loss, the table, the difference of the recipes');
 
   command('doctor', 'what this machine has, what is missing and how to get it', async ({ json, screen }) => {
     const { doctorCommand } = await import('./doctor.js');
