@@ -23,6 +23,13 @@ export async function applyCommand(options: ApplyOptions, screen: Screen, { json
         screen.progress(progressLine(event, screen.columns), event.part !== part);
         part = event.part;
         break;
+      case 'evaluation':
+        screen.progress(
+          `  evaluation  ${event.part.padEnd(10)}  ${String(Math.floor((100 * event.done) / event.total)).padStart(3)} %`,
+          part !== 'evaluation',
+        );
+        part = 'evaluation';
+        break;
       case 'remark':
         screen.say(`  ${event.module === undefined ? '' : `${event.module}: `}${event.message}`);
         break;
@@ -47,8 +54,15 @@ function progressLine(
   return room < 8 ? `${name}  ${figures}` : `${name}  ${bar(share, room)}  ${figures}`;
 }
 
+function qualityRows(quality: NonNullable<Report['quality']>): string[][] {
+  if (!('kl' in quality)) return [];
+  const { base_perplexity, perplexity, kl } = quality;
+  const spread = `KL ${kl.mean.toPrecision(3)} ± ${kl.error.toPrecision(1)} nats`;
+  return [['perplexity', base_perplexity.toFixed(3), perplexity.toFixed(3), spread]];
+}
+
 function doneLines(report: Report, out: string, { color }: Screen): string[] {
-  const { size, plan } = report;
+  const { size, plan, quality } = report;
   const before = (size.before * 8) / plan.model.parameters;
   const quantized = report.bits_per_quantized_weight;
   const rows = table(
@@ -61,6 +75,7 @@ function doneLines(report: Report, out: string, { color }: Screen): string[] {
         report.bits_per_weight.toFixed(2),
         quantized === null ? '' : `${quantized.toFixed(2)} where quantized`,
       ],
+      ...(quality === undefined ? [] : qualityRows(quality)),
     ],
     { right: [1, 2], gap: 5 },
   );

@@ -7,11 +7,14 @@ export async function doctorCommand(screen: Screen, { json }: { json: boolean })
   if (json) {
     screen.print(JSON.stringify({ findings }, null, 2));
   } else {
-    const rows = table(findings.map(({ name, ok, found }) => [ok ? 'ok' : 'missing', name, found]));
-    findings.forEach(({ ok, hint }, i) => {
-      screen.print(`  ${ok ? rows[i]! : screen.color.yellow(rows[i]!)}`);
-      if (hint !== undefined) screen.print(`           ${hint}`);
+    const rows = table(
+      findings.map(({ name, ok, needed, found }) => [ok ? 'ok' : needed ? 'missing' : '-', name, found]),
+    );
+    const indent = ' '.repeat(4 + Math.max(...findings.map(({ ok, needed }) => (ok || !needed ? 2 : 7))));
+    findings.forEach(({ ok, needed, hint }, i) => {
+      screen.print(`  ${ok || !needed ? rows[i]! : screen.color.yellow(rows[i]!)}`);
+      if (hint !== undefined) screen.print(`${indent}${hint}`);
     });
   }
-  return findings.every(({ ok }) => ok) ? 0 : 1;
+  return findings.every(({ ok, needed }) => ok || !needed) ? 0 : 1;
 }

@@ -1,6 +1,10 @@
-import { evaluate, type EvaluateEvent, type EvaluateOptions } from '../run/evaluate.js';
 import type { Comparison } from '../evaluation/scores.js';
+import type { TaskFigures } from '../evaluation/tasks.js';
+import { answer, type AnswerOptions } from '../run/answer.js';
+import { evaluate, type EvaluateEvent, type EvaluateOptions } from '../run/evaluate.js';
+import type { TaskResult } from '../run/task.js';
 import { formatBytes, formatDuration } from '../run/units.js';
+import { generationLines } from './generations-view.js';
 import { table, type Screen } from './screen.js';
 
 /** `tensorpress eval` */
@@ -9,8 +13,42 @@ export async function evalCommand(
   screen: Screen,
   { json }: { json: boolean },
 ): Promise<void> {
+  const result = await evaluate({ ...options, onEvent: follow(screen) });
+  if (json) return screen.print(JSON.stringify(result, null, 2));
+  for (const note of result.notes) screen.say(`  ${note}`);
+  const rows = [
+    ['perplexity', `${result.perplexity.toFixed(4)} ± ${result.perplexity_error.toFixed(4)}`],
+    ...('kl' in result ? comparedRows(result) : []),
+    ...(result.task === undefined ? [] : taskRows(result.task)),
+    ['tokens scored', `${result.scored} of ${result.tokens}`],
+    ['speed', `${result.tokens_per_second.toFixed(0)} tokens/s, ${formatDuration(result.seconds * 1000)}`],
+    ['peak memory', formatBytes(result.peak_memory_bytes)],
+    ...(result.logits === null ? [] : [['logits', options.logits ?? result.logits]]),
+  ];
+  if (result.generations !== undefined) screen.say(generationLines(result.generations, screen).join('\n'));
+  screen.say(['', ...table(rows).map(row => `  ${row}`), ''].join('\n'));
+}
+
+/** `tensorpress eval` without a text */
+export async function answerCommand(
+  options: AnswerOptions,
+  screen: Screen,
+  { json }: { json: boolean },
+): Promise<void> {
+  const result = await answer({ ...options, onEvent: follow(screen) });
+  if (json) return screen.print(JSON.stringify(result, null, 2));
+  const rows = [
+    ...taskRows(result.task),
+    ['time', formatDuration(result.seconds * 1000)],
+    ['peak memory', formatBytes(result.peak_memory_bytes)],
+  ];
+  screen.say(['', ...table(rows).map(row => `  ${row}`), ''].join('\n'));
+}
+
+/** Shows how far it is. */
+function follow(screen: Screen): (event: EvaluateEvent) => void {
   let part = '';
-  const onEvent = (event: EvaluateEvent) => {
+  return event => {
     switch (event.type) {
       case 'download':
         screen.progress(
@@ -21,6 +59,9 @@ export async function evalCommand(
       case 'begin':
         screen.say(`  ${event.windows} windows, ${event.tokens} tokens, ${event.engine}`);
         break;
+      case 'questions':
+        screen.say(`  ${event.questions} questions, ${event.tokens} tokens, ${event.engine}`);
+        break;
       case 'progress':
         screen.progress(
           `  ${event.part.padEnd(10)}  ${String(Math.floor((100 * event.done) / event.total)).padStart(3)} %`,
@@ -29,18 +70,6 @@ export async function evalCommand(
         part = event.part;
     }
   };
-  const result = await evaluate({ ...options, onEvent });
-  if (json) return screen.print(JSON.stringify(result, null, 2));
-  for (const note of result.notes) screen.say(`  ${note}`);
-  const rows = [
-    ['perplexity', `${result.perplexity.toFixed(4)} ± ${result.perplexity_error.toFixed(4)}`],
-    ...('kl' in result ? comparedRows(result) : []),
-    ['tokens scored', `${result.scored} of ${result.tokens}`],
-    ['speed', `${result.tokens_per_second.toFixed(0)} tokens/s, ${formatDuration(result.seconds * 1000)}`],
-    ['peak memory', formatBytes(result.peak_memory_bytes)],
-    ...(result.logits === null ? [] : [['logits', options.logits ?? result.logits]]),
-  ];
-  screen.say(['', ...table(rows).map(row => `  ${row}`), ''].join('\n'));
 }
 
 function comparedRows({ base_perplexity, base_perplexity_error, kl, same_top1, rms_delta_p }: Comparison): string[][] {
@@ -50,5 +79,18 @@ function comparedRows({ base_perplexity, base_perplexity_error, kl, same_top1, r
     ['KL, median, 99 %', `${kl.median.toPrecision(3)}, ${kl.p99.toPrecision(3)}`],
     ['same top token', `${(100 * same_top1).toFixed(2)} %`],
     ['RMS change of p', `${(100 * rms_delta_p).toFixed(2)} %`],
+  ];
+}
+
+function taskRows({ base, questions, ...own }: TaskResult): string[][] {
+  const percent = (share: number, error: number) => `${(100 * share).toFixed(1)} ± ${(100 * error).toFixed(1)} %`;
+  const row = (name: string, of: (figures: TaskFigures | Omit<TaskFigures, 'questions'>) => string) => [
+    name,
+    of(own) + (base === undefined ? '' : `, of the base ${of(base)}`),
+  ];
+  return [
+    ['questions', String(questions)],
+    row('right', figures => percent(figures.accuracy, figures.accuracy_error)),
+    row('right by length', figures => percent(figures.accuracy_norm, figures.accuracy_norm_error)),
   ];
 }

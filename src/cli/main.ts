@@ -22,6 +22,9 @@ interface Evaluating {
   windows?: number;
   protocol?: 'windows' | 'llama';
   logits?: string;
+  generate?: number;
+  prompt?: string[];
+  task?: string;
 }
 
 /** Commands that have a name but no work behind it yet. */
@@ -174,22 +177,23 @@ async function main(argv: readonly string[]): Promise<number> {
     'eval <model>',
     'how well a model predicts a text',
     async ({ args, options, json, screen }) => {
-      const { data } = options;
-      if (data === undefined) throw misuse('eval needs a text, or token ids', 'add --data FILE');
+      const { data, task, prompt: prompts } = options;
+      const common = pick(options, ['against', 'threads', 'engine', 'device']);
+      const ofText = pick(options, ['context', 'stride', 'windows', 'protocol', 'logits', 'generate']);
+      if (data === undefined) {
+        const [without] = [...Object.keys(ofText), ...(prompts === undefined ? [] : ['prompt'])];
+        const hint = 'add --data FILE';
+        if (task === undefined)
+          throw misuse('eval needs a text, or token ids', `${hint}, or --task FILE for questions`);
+        if (without !== undefined) throw misuse(`--${without} is about a text, and there is none`, hint);
+      }
       const signal = stoppable();
-      const { evalCommand } = await import('./eval.js');
-      const how = pick(options, [
-        'against',
-        'context',
-        'stride',
-        'windows',
-        'protocol',
-        'logits',
-        'threads',
-        'engine',
-        'device',
-      ]);
-      await evalCommand({ model: args[0]!, data, signal, ...how }, screen, { json });
+      const { answerCommand, evalCommand } = await import('./eval.js');
+      if (data === undefined) {
+        return answerCommand({ model: args[0]!, task: task!, signal, ...common }, screen, { json });
+      }
+      const more = { ...(prompts === undefined ? {} : { prompts }), ...(task === undefined ? {} : { task }) };
+      await evalCommand({ model: args[0]!, data, signal, ...common, ...ofText, ...more }, screen, { json });
     },
   )
     .option('--data <file>', '.txt, .jsonl, or .json with {"input_ids": [[...]]}')
@@ -198,7 +202,14 @@ async function main(argv: readonly string[]): Promise<number> {
     .option('--stride <n>', 'tokens between the beginnings of two windows (default: the context)', count)
     .option('--windows <n>', 'windows at most (default: all)', count)
     .addOption(new Option('--protocol <name>', 'how windows are scored').choices(['windows', 'llama']))
-    .option('--logits <file>', 'write the logits of every row to a safetensors file');
+    .option('--logits <file>', 'write the logits of every row to a safetensors file')
+    .option('--generate <n>', 'continue texts by n tokens, side by side with the base', count)
+    .option(
+      '--prompt <text>',
+      'a text to continue (repeatable; default: the beginnings of three windows)',
+      (text: string, all: string[] = []) => [...all, text],
+    )
+    .option('--task <file>', 'multiple-choice questions, .jsonl with {"context", "choices", "answer"}');
 
   command<Common & { out?: string }>(
     'compare <runs...>',

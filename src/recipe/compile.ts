@@ -4,7 +4,7 @@ import { weightedModules, type Model, type Part } from '../runtime/model/model.j
 import { patterns } from '../runtime/model/untouched.js';
 import { sameArgs } from '../schemes/args.js';
 import { checkSchemes } from './check-schemes.js';
-import { alreadyQuantized, notBuilt, raise, unbuiltSections, type PlanFinding } from './plan-findings.js';
+import { alreadyQuantized, evaluationFindings, notBuilt, raise, unbuiltSections, type PlanFinding } from './plan-findings.js';
 import type { Outcome, PartWork, Plan, Step } from './plan.js';
 import type { ParsedRecipe } from './recipe.js';
 
@@ -17,7 +17,7 @@ const NO_CLAIMS: Claims = { schemes: new Map(), places: new Map(), patterns: [],
 export function compile(parsed: ParsedRecipe, model: Model): Plan {
   if (model.quantized) throw alreadyQuantized(model);
   const { recipe } = parsed;
-  const findings: PlanFinding[] = unbuiltSections(recipe);
+  const findings: PlanFinding[] = [...unbuiltSections(recipe), ...evaluationFindings(recipe, model)];
   const steps: Step[] = [];
   const decided = new Map<string, Step>();
 

@@ -1,5 +1,6 @@
 import { TensorpressError, type Diagnostic } from '../errors.js';
 import type { Problem } from '../modifiers/modifier.js';
+import { decoderOf } from '../runtime/model/decoder.js';
 import type { Model } from '../runtime/model/model.js';
 import type { ParsedRecipe, Recipe } from './recipe.js';
 
@@ -12,15 +13,27 @@ export function notBuilt(path: PlanFinding['path'], what: string): PlanFinding {
 }
 
 /** What a recipe says beside its modifiers and that is not carried out yet. */
-export function unbuiltSections({ outputs = [], evaluation, plugins = [] }: Recipe): PlanFinding[] {
+export function unbuiltSections({ outputs = [], plugins = [] }: Recipe): PlanFinding[] {
   const foreign = outputs.flatMap(({ format }, i) =>
     format === 'compressed-tensors' ? [] : [notBuilt(['outputs', i], `the output format ${format}`)],
   );
   return [
     ...foreign,
-    ...(evaluation === undefined ? [] : [notBuilt(['evaluation'], 'evaluation')]),
     ...(plugins.length === 0 ? [] : [notBuilt(['plugins'], 'plugins')]),
   ];
+}
+
+/** Whether the model can be judged at all: that it cannot is better known before the work than after it. */
+export function evaluationFindings({ evaluation }: Recipe, model: Model): PlanFinding[] {
+  if (evaluation === undefined) return [];
+  try {
+    decoderOf(model);
+    return [];
+  } catch (error) {
+    if (!(error instanceof TensorpressError)) throw error;
+    const hint = 'leave evaluation out, and judge the result with what runs the model';
+    return [{ level: 'error', path: ['evaluation'], message: error.message, hint }];
+  }
 }
 
 export function alreadyQuantized({ name, folder }: Model): TensorpressError {

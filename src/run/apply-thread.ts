@@ -4,4 +4,6 @@ import { runSession } from './session.js';
 import { serve } from './thread-side.js';
 
 // The thread of a run.
-await serve<Task, RunEvent, Applied>(({ options, lock }, onEvent) => runSession({ ...options, onEvent }, lock));
+await serve<Task, RunEvent, Applied>(({ options, lock }, onEvent, stopping) =>
+  runSession({ ...options, onEvent }, lock, stopping),
+);

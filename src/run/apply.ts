@@ -1,12 +1,14 @@
 import { resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
+import type { Device, EngineName } from '../runtime/engine/engine.js';
 import type { RunEvent } from './events.js';
 import { journalPath } from './files.js';
 import { readJournal } from './journal.js';
 import { newLock, releaseLock, type Lock } from './lock.js';
 import type { PlanOptions } from './prepare.js';
 import type { Report } from './report.js';
-import { inThread, Stopped } from './thread.js';
+import { Stopped } from './stopping.js';
+import { inThread } from './thread.js';
 
 export interface ApplyOptions extends PlanOptions {
   /** The run folder: checkpoint, run.json and report. */
@@ -16,8 +18,8 @@ export interface ApplyOptions extends PlanOptions {
   /** Threads that compute beside the run's own; they change nothing but the time. Default: one per core, fewer for a small model. */
   readonly threads?: number;
   /** What runs the model, and where; a run that needs no data does not run it. */
-  readonly engine?: string;
-  readonly device?: string;
+  readonly engine?: EngineName;
+  readonly device?: Device | 'auto';
   /** The date that the report carries. Default: now. */
   readonly date?: Date;
 }

@@ -6,7 +6,10 @@ import type { HiddenFigures } from '../evaluation/hidden.js';
 import type { Perplexity } from '../evaluation/next-token.js';
 import type { Comparison } from '../evaluation/scores.js';
 import type { Device, EngineName } from '../runtime/engine/engine.js';
-import { inThread, Stopped } from './thread.js';
+import type { Generation } from './generations.js';
+import { Stopped } from './stopping.js';
+import type { TaskResult } from './task.js';
+import { inThread } from './thread.js';
 
 export interface EvaluateOptions {
   /** A model folder: dense, or compressed-tensors. Or `org/name[@revision]`. */
@@ -25,6 +28,12 @@ export interface EvaluateOptions {
   readonly protocol?: 'windows' | 'llama';
   /** A safetensors file for the logits of every row. */
   readonly logits?: string;
+  /** Continue texts by so many tokens at most, the model and its base side by side. Default: none. */
+  readonly generate?: number;
+  /** The texts to continue. Default: the first 32 tokens of the first three windows. */
+  readonly prompts?: readonly string[];
+  /** A file of multiple-choice questions that are answered, too. */
+  readonly task?: string;
   readonly engine?: EngineName;
   /** Default: auto, a real GPU where there is one. */
   readonly device?: Device | 'auto';
@@ -36,6 +45,7 @@ export interface EvaluateOptions {
 export type EvaluateEvent =
   | { readonly type: 'download'; readonly file: string; readonly bytes: number; readonly total: number }
   | { readonly type: 'begin'; readonly engine: string; readonly windows: number; readonly tokens: number }
+  | { readonly type: 'questions'; readonly engine: string; readonly questions: number; readonly tokens: number }
   | { readonly type: 'progress'; readonly part: string; readonly done: number; readonly total: number };
 
 /** What is found of a model, alone or against a base. */
@@ -44,6 +54,8 @@ export type Judgement = (Perplexity | Comparison) & {
   readonly intervals: Partial<Readonly<Record<ComparedName, Interval>>> | null;
   /** How far hidden states are from the base's behind the embedding (layer -1) and each layer. */
   readonly layers?: readonly ({ readonly layer: number } & HiddenFigures)[];
+  readonly generations?: readonly Generation[];
+  readonly task?: TaskResult;
   readonly notes: readonly string[];
 };
 
@@ -68,7 +80,10 @@ export type Evaluation = Judgement & {
 export type EvaluateTask = Omit<EvaluateOptions, 'signal' | 'onEvent'>;
 
 /** What is asked of models that are open. */
-export type EvaluateOn = Omit<EvaluateTask, 'model' | 'against'>;
+export type EvaluateOn = Omit<EvaluateTask, 'model' | 'against'> & {
+  /** The folder that holds the tokenizer. Default: the model's. */
+  readonly tokenizer?: string;
+};
 
 /**
  * Runs a model over texts and judges how well it predicts them. The work lives in a thread of its own; stopping it ends it at once.
@@ -76,7 +91,12 @@ export type EvaluateOn = Omit<EvaluateTask, 'model' | 'against'>;
  */
 export async function evaluate({ signal, onEvent = () => {}, ...options }: EvaluateOptions): Promise<Evaluation> {
   checkNumbers(options);
-  const task: EvaluateTask = { ...options, data: resolve(options.data) };
+  checkGenerate(options);
+  const task: EvaluateTask = {
+    ...options,
+    data: resolve(options.data),
+    ...(options.task === undefined ? {} : { task: resolve(options.task) }),
+  };
   try {
     return await inThread<EvaluateTask, EvaluateEvent, Evaluation>(
       new URL('./evaluate-thread.js', import.meta.url),
@@ -94,9 +114,22 @@ export async function evaluate({ signal, onEvent = () => {}, ...options }: Evalu
   }
 }
 
-function checkNumbers({ context, stride, windows }: EvaluateOptions): void {
-  const least = { context: 2, stride: 1, windows: 1 };
-  for (const [name, value] of Object.entries({ context, stride, windows })) {
+function checkGenerate({ generate, prompts, against }: EvaluateOptions): void {
+  if (prompts !== undefined && generate === undefined) {
+    throw new TensorpressError('ARGUMENT', 'there is a prompt, but nothing is to be generated', {
+      hint: 'add --generate N',
+    });
+  }
+  if (generate !== undefined && against === undefined) {
+    throw new TensorpressError('ARGUMENT', 'texts are generated side by side with a base, and there is none', {
+      hint: 'add --against MODEL',
+    });
+  }
+}
+
+function checkNumbers({ context, stride, windows, generate }: EvaluateOptions): void {
+  const least = { context: 2, stride: 1, windows: 1, generate: 1 };
+  for (const [name, value] of Object.entries({ context, stride, windows, generate })) {
     const from = least[name as keyof typeof least];
     if (value === undefined || (Number.isInteger(value) && value >= from)) continue;
     throw new TensorpressError('ARGUMENT', `${name} is ${value}, expected a whole number from ${from} on`);

@@ -11,15 +11,28 @@ import type { EvaluateEvent, EvaluateOn, EvaluateTask, Evaluation, Judgement } f
 import { batchesOf, type Batch } from './forward/batches.js';
 import type { Forward } from './forward/forward.js';
 import { runnable, type Runnable } from './forward/runnable.js';
+import { generationsOf, promptsOf } from './generations.js';
 import { judgeAgainst, judgeAlone } from './judge.js';
 import { createLogitsFile } from './logits-file.js';
+import { Stopping } from './stopping.js';
+import { judgeTask, readTask, type JudgeTask } from './task.js';
 import { windowsOf } from './windows.js';
 
 /** The work of `evaluate`. */
-export async function runEvaluation(
+export function runEvaluation(
   options: EvaluateTask,
   onEvent: (event: EvaluateEvent) => void,
+  stopping = new Stopping(),
 ): Promise<Evaluation> {
+  return withModels(options, onEvent, (model, base) => evaluateModels(model, base, options, onEvent, stopping));
+}
+
+/** Opens a model, and the base that it is compared with, for some work. */
+export async function withModels<T>(
+  options: Pick<EvaluateTask, 'model' | 'against'>,
+  onEvent: (event: EvaluateEvent) => void,
+  work: (model: Model, base: Model | undefined) => Promise<T>,
+): Promise<T> {
   const open = async (path: string): Promise<Model> => {
     const { folder, name } = await resolveModel(path, {
       onProgress: ({ file, bytes, total }) => onEvent({ type: 'download', file, bytes, total }),
@@ -30,7 +43,7 @@ export async function runEvaluation(
   try {
     const base = options.against === undefined ? undefined : await open(options.against);
     try {
-      return await evaluateModels(model, base, options, onEvent);
+      return await work(model, base);
     } finally {
       await base?.source.close();
     }
@@ -45,13 +58,22 @@ export async function evaluateModels(
   base: Model | undefined,
   options: EvaluateOn,
   onEvent: (event: EvaluateEvent) => void,
+  stopping = new Stopping(),
 ): Promise<Evaluation> {
   const { protocol = 'windows', context = 512 } = options;
-  const own = runnable(model);
-  const other = base && runnable(base);
+  const own = await runnable(model);
+  const other = base && (await runnable(base));
   if (other !== undefined) checkPair(own, other, base!);
   const { vocabulary } = own.decoder;
-  const { rows: windows, notes, sha256 } = await windowsOf(options, model.folder, vocabulary);
+  const folder = options.tokenizer ?? model.folder;
+  const { rows: windows, notes, sha256 } = await windowsOf(options, folder, vocabulary);
+  const prompts =
+    options.generate === undefined
+      ? undefined
+      : await promptsOf(options.prompts, windows, model, { folder, vocabulary });
+  const questions = options.task === undefined ? undefined : await readTask(options.task, { folder, vocabulary });
+  // native code works in this thread now, and ending it would end the process
+  stopping.hold();
   const engine = await openEngine(options);
   try {
     const rows = windows.map(({ ids }) => ids);
@@ -62,7 +84,11 @@ export async function evaluateModels(
     // before the work, so that it is not for nothing where the file cannot be
     const file = options.logits === undefined ? undefined : await createLogitsFile(options.logits, batches, vocabulary);
     const began = performance.now();
-    const tick = progress([own, ...(other ? [other] : [])], batches, onEvent);
+    const tell = (event: EvaluateEvent) => {
+      stopping.check();
+      onEvent(event);
+    };
+    const tick = progress([own, ...(other ? [other] : [])], batches, tell);
     const forward = ({ decoder, reader }: Runnable): Forward => ({ engine, decoder, reader, batches, tick });
     let judgement: Judgement;
     try {
@@ -76,6 +102,18 @@ export async function evaluateModels(
       throw error;
     }
     const seconds = (performance.now() - began) / 1000;
+    const task = questions && (await judgeTask(questions, { engine, model: own, base: other, ticks: taskTicks(tell) }));
+    const texts =
+      prompts &&
+      other &&
+      (await generationsOf({
+        engine,
+        model: { ...own, name: model.name },
+        base: { ...other, name: base!.name },
+        prompts,
+        tokens: options.generate!,
+        onToken: (done, total) => tell({ type: 'progress', part: 'texts', done, total }),
+      }));
     return {
       model: model.name,
       data: options.data,
@@ -84,16 +122,19 @@ export async function evaluateModels(
       windows: windows.length,
       tokens,
       ...judgement,
+      ...(texts?.generations && { generations: texts.generations }),
+      ...(task && { task }),
       seconds,
       tokens_per_second: tokens / seconds,
       peak_memory_bytes: process.resourceUsage().maxRSS * 1024,
       engine: engine.description,
       rows_sha256: sha256,
-      notes: [...notes, ...judgement.notes],
+      notes: [...notes, ...judgement.notes, ...(texts?.notes ?? [])],
       logits: options.logits === undefined ? null : resolve(options.logits),
     };
   } finally {
     await engine.close();
+    stopping.release();
   }
 }
 
@@ -127,7 +168,7 @@ function lengthsOf(windows: readonly { ids: Int32Array; scoredFrom: number }[]):
   return windows.map(({ ids, scoredFrom }) => Math.max(0, ids.length - scoredFrom));
 }
 
-function checkPair(own: Runnable, base: Runnable, { name }: Model): void {
+export function checkPair(own: Runnable, base: Runnable, { name }: Model): void {
   const [mine, others] = [own.decoder.vocabulary, base.decoder.vocabulary];
   if (mine === others) return;
   throw new TensorpressError('MODEL', `the vocabulary has ${mine} tokens, that of ${name} ${others}`, {
@@ -146,6 +187,12 @@ function unlikeHidden({ config }: Model, own: Forward, base: Forward): string | 
     return 'the residual stream of the model is rotated, so hidden states are not compared';
   }
   return undefined;
+}
+
+/** Progress of a task. */
+export function taskTicks(onEvent: (event: EvaluateEvent) => void): JudgeTask['ticks'] {
+  return (models, batches) =>
+    progress(models, batches, event => onEvent(event.type === 'progress' ? { ...event, part: 'task' } : event));
 }
 
 function progress(models: readonly Runnable[], batches: readonly Batch[], onEvent: (event: EvaluateEvent) => void) {

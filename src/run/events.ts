@@ -18,6 +18,13 @@ export type RunEvent =
       /** Resident memory now. */
       readonly rss: number;
     }
+  | {
+      /** The result is being judged. */
+      readonly type: 'evaluation';
+      readonly part: string;
+      readonly done: number;
+      readonly total: number;
+    }
   | { readonly type: 'remark'; readonly module?: string; readonly message: string }
   | { readonly type: 'done'; readonly report: Report; readonly folder: string };
 

@@ -14,7 +14,9 @@ import type { Journal, JournalHead, Step } from './journal.js';
 import { reportMarkdown } from './markdown.js';
 import type { Prepared } from './prepare.js';
 import { hashOutputs, hashSources, runRecord } from './record.js';
-import { buildReport } from './report.js';
+import { judgeResult } from './quality.js';
+import { buildReport, withQuality } from './report.js';
+import type { Stopping } from './stopping.js';
 import { VERSION } from './version.js';
 
 export interface Ending {
@@ -29,11 +31,12 @@ export interface Ending {
   readonly results: readonly PartResult[];
   /** When the run began, by its clock. */
   readonly start: number;
+  readonly stopping: Stopping;
 }
 
 /** Everything after the last part: steps 4 to 9 of a run, as `runSession` describes them. */
 export async function finishRun(ending: Ending): Promise<Applied> {
-  const { prepared, inputs, options, folder, head, journal, step, results, start } = ending;
+  const { prepared, inputs, options, folder, head, journal, step, results, start, stopping } = ending;
   const { onEvent = () => {}, now = () => performance.now(), date = new Date() } = options;
   const { plan, outputs, summary } = prepared;
   if (head.replaces.length > 0 && step !== 'name') {
@@ -43,13 +46,16 @@ export async function finishRun(ending: Ending): Promise<Applied> {
   }
   for (const output of outputs) await output.finish();
 
+  for (const file of inputs.carried) await carry(file, folder);
+  const quality = await judgeResult(prepared, inputs, options, stopping);
+
   const sources = await hashSources(plan.model.source, results);
   const seconds = (now() - start) / 1000;
   const peakMemory = process.resourceUsage().maxRSS * 1024;
-  const report = buildReport({ plan: summary, results, version: VERSION, date, seconds, peakMemory });
+  const built = buildReport({ plan: summary, results, version: VERSION, date, seconds, peakMemory });
+  const report = quality === undefined ? built : withQuality(built, quality);
   const { history: _, ...recipe } = inputs.recipe;
   const card = modelCard(report, printRecipe(recipe));
-  for (const file of inputs.carried) await carry(file, folder);
   for (const output of outputs) await writeWhole(join(output.folder, 'README.md'), card);
   await writeWhole(join(folder, 'recipe.yaml'), inputs.recipeText);
   await writeWhole(join(folder, 'report.json'), JSON.stringify(report, null, 2) + '\n');

@@ -27,6 +27,8 @@ export interface Inputs {
   /** config.json. */
   readonly config: FileHash;
   readonly carried: readonly Carried[];
+  /** What the recipe asks of the result, with the path of the text as it is now. */
+  readonly evaluation: Recipe['evaluation'];
 }
 
 /**
@@ -46,17 +48,25 @@ export async function readInputs(
     for (const output of outputs) carried.push({ from, to: pathIn(folder, join(output.folder, name)), hash });
   }
   const recipe = { ...parsed.recipe };
-  const dataset = recipe.calibration?.dataset;
-  if (dataset !== undefined) {
-    const from = resolve(dirname(recipePath), dataset);
+  /** Takes a file along that the recipe names, and gives the name under which the saved recipe finds it. */
+  const bring = async (named: string, path: readonly string[]): Promise<string> => {
+    const from = resolve(dirname(recipePath), named);
     if (!(await stat(from).catch(() => undefined))?.isFile()) {
-      throw new TensorpressError('PLAN', `calibration.dataset: there is no file ${from}`, {
-        place: parsed.locate(['calibration', 'dataset']),
-      });
+      throw new TensorpressError('PLAN', `${path.join('.')}: there is no file ${from}`, { place: parsed.locate(path) });
     }
-    const name = basename(from);
-    carried.push({ from, to: `inputs/${name}`, hash: await hashFile(from, dataset) });
-    recipe.calibration = { ...recipe.calibration, dataset: `./inputs/${name}` };
+    const known = carried.find(file => file.from === from && file.to.startsWith('inputs/'));
+    if (known !== undefined) return `./${known.to}`;
+    const taken = carried.some(({ to }) => to === `inputs/${basename(from)}`);
+    const to = `inputs/${taken ? `${path[0]!}-` : ''}${basename(from)}`;
+    carried.push({ from, to, hash: await hashFile(from, named) });
+    return `./${to}`;
+  };
+  const { calibration, evaluation } = recipe;
+  if (calibration?.dataset !== undefined) {
+    recipe.calibration = { ...calibration, dataset: await bring(calibration.dataset, ['calibration', 'dataset']) };
+  }
+  if (evaluation !== undefined) {
+    recipe.evaluation = { ...evaluation, data: await bring(evaluation.data, ['evaluation', 'data']) };
   }
   delete recipe.history;
   const history = await sourceHistory(model.folder);
@@ -67,6 +77,7 @@ export async function readInputs(
     recipeFile: await hashFile(resolve(recipePath), recipePath),
     config: await hashFile(join(model.folder, 'config.json'), 'config.json'),
     carried,
+    evaluation: evaluation && { ...evaluation, data: resolve(dirname(recipePath), evaluation.data) },
   };
 }
 

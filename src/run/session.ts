@@ -15,8 +15,10 @@ import { openJournal, readJournal, startJournal, type Journal, type JournalHead 
 import { lockFolder, newLock, releaseLock, type Lock } from './lock.js';
 import { createJobs } from './pool.js';
 import { prepare, type Prepared } from './prepare.js';
+import { checkEvaluation } from './quality.js';
 import { runFiles } from './record.js';
 import { checkSpace } from './space.js';
+import { Stopping } from './stopping.js';
 import { threadsFor } from './threads.js';
 import { VERSION } from './version.js';
 import { createBuffers } from './weights.js';
@@ -36,15 +38,19 @@ import { createBuffers } from './weights.js';
  *        rest of the old is removed
  *     5  line `name`                                  from here on nothing is removed any more
  *     6  partial files get their names                each one is found under either name
- *     7  index, tokenizer, model card, recipe,        written again, each whole or not at all
- *        report, config.json
+ *     7  index, tokenizer; the result is judged;      written again, each whole or not at all; judged again
+ *        model card, recipe, report, config.json
  *     8  run.json                                     finished
  *     9  journal and claim are removed                left-overs go when the folder is next asked for
  *
  * A run that fails before it has finished a part takes back 2 and 3; one that fails before 2 leaves no trace.
  * @throws TensorpressError
  */
-export async function runSession(options: ApplyOptions, lock: Lock = newLock(resolve(options.out))): Promise<Applied> {
+export async function runSession(
+  options: ApplyOptions,
+  lock: Lock = newLock(resolve(options.out)),
+  stopping = new Stopping(),
+): Promise<Applied> {
   const { onEvent = () => {}, now = () => performance.now(), force = false } = options;
   const start = now();
   const { folder } = lock;
@@ -55,10 +61,11 @@ export async function runSession(options: ApplyOptions, lock: Lock = newLock(res
   try {
     await refuseSource(folder, prepared.plan.model);
     const inputs = await readInputs(prepared, options.recipe, folder);
+    await checkEvaluation(prepared, inputs);
     onEvent({ type: 'plan', plan: prepared.summary });
     await lockFolder(lock);
     try {
-      return await underLock(prepared, inputs, options, { folder, start });
+      return await underLock(prepared, inputs, options, { folder, start, stopping });
     } finally {
       releaseLock(lock);
     }
@@ -71,7 +78,7 @@ async function underLock(
   prepared: Prepared,
   inputs: Inputs,
   options: ApplyOptions,
-  { folder, start }: { folder: string; start: number },
+  { folder, start, stopping }: { folder: string; start: number; stopping: Stopping },
 ): Promise<Applied> {
   const { onEvent = () => {}, now = () => performance.now() } = options;
   const signal = options.signal ?? new AbortController().signal;
@@ -102,7 +109,8 @@ async function underLock(
         durableParts++;
       },
     );
-    return await finishRun({ prepared, inputs, options, folder, head, journal, step: journalled.step, results, start });
+    const { step } = journalled;
+    return await finishRun({ prepared, inputs, options, folder, head, journal, step, results, start, stopping });
   } catch (error) {
     await journal?.close();
     if (durableParts === 0) await discard(folder, outputs);

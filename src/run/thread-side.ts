@@ -1,14 +1,19 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { TensorpressError } from '../errors.js';
-import type { Message } from './thread.js';
+import { Stopping } from './stopping.js';
+import type { Message, ThreadData } from './thread.js';
 
-/** The other side of `inThread`: takes the task, tells events, ends with a result or an error. */
+/**
+ * The other side of `inThread`: takes the task, tells events, ends with a result or an error.
+ * @param work calls `hold` of what it is given before it lets native code compute, and `check` now and then from there on
+ */
 export async function serve<Task, Event, Result>(
-  work: (task: Task, onEvent: (event: Event) => void) => Promise<Result>,
+  work: (task: Task, onEvent: (event: Event) => void, stopping: Stopping) => Promise<Result>,
 ): Promise<void> {
+  const { task, stopping } = workerData as ThreadData<Task>;
   const tell = (message: Message<Event, Result>) => parentPort!.postMessage(message);
   try {
-    tell({ type: 'done', result: await work(workerData as Task, event => tell({ type: 'event', event })) });
+    tell({ type: 'done', result: await work(task, event => tell({ type: 'event', event }), new Stopping(stopping)) });
   } catch (error) {
     const known = error instanceof TensorpressError ? error : undefined;
     const { message, stack } = error instanceof Error ? error : { message: String(error), stack: undefined };

@@ -1,6 +1,7 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { TensorpressError, type ErrorCode, type ErrorOptions } from '../errors.js';
 import { errnoOf } from '../formats/files.js';
+import { Stopped, Stopping } from './stopping.js';
 
 /** What a thread tells the one that started it. Classes do not survive the way, so errors go as data. */
 export type Message<Event, Result> =
@@ -21,11 +22,16 @@ export interface InThread<Event> {
   readonly hint: string;
 }
 
-/** The work was stopped through its signal. */
-export class Stopped extends Error {}
+/** What the thread is given. */
+export interface ThreadData<Task> {
+  readonly task: Task;
+  /** Of a `Stopping`. */
+  readonly stopping: SharedArrayBuffer;
+}
 
 /**
- * Does a long piece of work in a thread of its own: this one stays free to show progress, and stopping ends the work at once.
+ * Does a long piece of work in a thread of its own: this one stays free to show progress, and stopping ends the work, at once or where it looks
+ * (`Stopping`).
  * @param module the file of the thread; it calls `serve`
  * @throws Stopped when the signal says so; what the work throws; TensorpressError INTERNAL when the thread dies
  */
@@ -35,20 +41,32 @@ export async function inThread<Task, Event, Result>(
   { signal, onEvent, hint }: InThread<Event>,
 ): Promise<Result> {
   if (signal?.aborted) throw new Stopped();
+  const stopping = new Stopping();
+  const workerData: ThreadData<Task> = { task, stopping: stopping.memory };
   // one environment: native libraries read that of the process, not a thread's copy
-  const worker = new Worker(module, { workerData: task, env: SHARE_ENV });
+  const worker = new Worker(module, { workerData, env: SHARE_ENV });
   let stop = () => {};
   try {
-    return await new Promise<Result>((done, fail) => {
-      stop = () => fail(new Stopped());
+    return await new Promise<Result>((done, reject) => {
+      let reason: unknown;
+      const fail = (error: unknown) => reject(reason ?? error);
+      const end = (why: unknown) => {
+        if (reason !== undefined) return;
+        reason = why;
+        if (stopping.stop()) reject(why);
+      };
+      stop = () => end(new Stopped());
       signal?.addEventListener('abort', stop);
       worker.on('message', (message: Message<Event, Result>) => {
-        if (message.type === 'done') return done(message.result);
+        if (message.type === 'done') {
+          // work that was done before it looked is done
+          return reason === undefined || reason instanceof Stopped ? done(message.result) : fail(reason);
+        }
         if (message.type === 'failed') return fail(revive(message));
         try {
           onEvent(message.event);
         } catch (error) {
-          fail(error);
+          end(error);
         }
       });
       worker.once('error', error => fail(died(error, hint)));

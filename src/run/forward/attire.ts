@@ -6,6 +6,7 @@ import { normalizeArgs } from '../../schemes/args.js';
 import { isRecord } from '../../schemes/problem.js';
 import { compilePattern, selects } from '../../schemes/targets.js';
 import type { Schemes } from '../compressed.js';
+import type { Reader } from './reader.js';
 
 type Json = Readonly<Record<string, unknown>>;
 type Spot = 'input' | 'output' | 'q' | 'k';
@@ -14,19 +15,28 @@ const SPOTS: Readonly<Record<string, Spot>> = { input: 'input', output: 'output'
 /** Applied to the weights for good. */
 const FOLDED = ['weight_input', 'weight_output'];
 
+/** A tied head reads the embedding's weight, but is a Linear of its own. */
+const linearOf = (module: string): string => (module === 'model.embed_tokens' ? 'lm_head' : module);
+
 /**
  * What config.json of a compressed-tensors checkpoint asks of its activations.
  * @throws TensorpressError MODEL when it cannot be understood, NOT_BUILT when no engine runs it
  */
-export function dressOf(model: Model, quantization: Json, schemes: Schemes): Dress {
+export async function dressOf(model: Model, quantization: Json, schemes: Schemes, reader: Reader): Promise<Dress> {
   const { tensors } = model.source;
   const cache = cacheScheme(model, quantization);
   const rotations = readRotations(model, quantization);
   const classes = new Map(model.modules.map(module => [module.name, module.classes]));
+  const shapes = new Map<string, readonly number[]>();
+  for (const { name, classes: own } of model.modules) {
+    const weight = `${name}.weight`;
+    if (!rotations.some(rotation => rotation.selects(name, own))) continue;
+    if (schemes.compressed.has(name) || tensors.has(weight)) shapes.set(name, await reader.shape(weight));
+  }
   return {
     has: tensor => tensors.has(tensor),
     linear(module) {
-      const { input_activations: input, output_activations: output } = schemes.of(module) ?? {};
+      const { input_activations: input, output_activations: output } = schemes.of(linearOf(module)) ?? {};
       return { ...(input == null ? {} : { input }), ...(output == null ? {} : { output }) };
     },
     attention(module) {
@@ -38,10 +48,14 @@ export function dressOf(model: Model, quantization: Json, schemes: Schemes): Dre
         ...(stored === undefined ? {} : { k: stored, v: stored }),
       };
     },
-    transforms: (module, at) =>
-      rotations
-        .filter(rotation => rotation.at === at && rotation.selects(module, classes.get(module) ?? []))
-        .map(rotation => rotation.of(module)),
+    transforms(module, at) {
+      const name = linearOf(module);
+      const [rows, columns] = shapes.get(module) ?? [];
+      const width = at === 'input' ? columns : at === 'output' ? rows : undefined;
+      return rotations
+        .filter(rotation => rotation.at === at && rotation.selects(name, classes.get(name) ?? []))
+        .map(rotation => rotation.of(name, width));
+    },
   };
 }
 
@@ -94,17 +108,18 @@ function rotation(model: Model, name: string, group: Json, entry: Json, location
     );
   }
   const suffix = `.${name}_${location}.weight`;
-  // modules that share a matrix find it under the first of them
+  const block = typeof group['head_dim'] === 'number' ? group['head_dim'] : undefined;
+  // modules that share a matrix of their size find it under the first of them
   const shared = [...tensors.values()].filter(tensor => tensor.name.endsWith(suffix));
   const targets = listOf(entry['targets']).map(compilePattern);
   const ignore = listOf(entry['ignore']).map(compilePattern);
   return {
     at,
     selects: (module: string, classes: readonly string[]) => selects(targets, ignore, { name: module, classes }),
-    of(module: string): Rotation {
+    of(module: string, width: number | undefined): Rotation {
+      const size = block ?? width;
       const own = tensors.get(module + suffix);
-      const width = widthOf(model, module, at);
-      const matrix = own ?? shared.find(({ shape }) => width === undefined || width % shape[0]! === 0);
+      const matrix = own ?? shared.find(({ shape }) => size === undefined || shape[0] === size);
       if (matrix === undefined) {
         throw new TensorpressError('TENSOR', `${module + suffix} is missing, which transform_config asks for`, {
           place: { tensor: module + suffix },
@@ -115,13 +130,6 @@ function rotation(model: Model, name: string, group: Json, entry: Json, location
       return { matrix: outside(matrix.name, inverse), factor };
     },
   };
-}
-
-/** Elements that a transform acts on, where the source tells. */
-function widthOf({ source, modules }: Model, module: string, at: Spot): number | undefined {
-  const weight = modules.find(({ name }) => name === module)?.weight;
-  const shape = weight === undefined ? source.tensors.get(`${module}.weight`)?.shape : [weight.rows, weight.columns];
-  return at === 'input' ? shape?.[1] : at === 'output' ? shape?.[0] : undefined;
 }
 
 function listOf(value: unknown): string[] {

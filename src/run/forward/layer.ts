@@ -13,6 +13,8 @@ export interface LayerRun {
   readonly stream: Stream;
   readonly weights: WeightLoader;
   readonly tables: RopeTables;
+  /** Values that are wanted besides `output`, and who takes them: theirs from then on. */
+  readonly keep?: ReadonlyMap<Value, (tensor: Tensor) => Promise<void>>;
 }
 
 interface Place {
@@ -27,9 +29,11 @@ interface Place {
  * expert's weights are in memory at a time, and are read once.
  */
 export async function runLayer(place: Place, run: LayerRun): Promise<void> {
-  const { layer, stream } = run;
+  const { layer, stream, keep } = run;
   const carried = new Map<Value, Stream>([['hidden', stream]]);
   const give = async (value: Value, batch: number, tensor: Tensor): Promise<void> => {
+    const taker = keep?.get(value);
+    if (taker !== undefined) return taker(tensor);
     let to = value === 'output' ? stream : carried.get(value);
     if (to === undefined) {
       to = await openStream(place.engine, { ...place.storage, batches: place.batches, width: tensor.shape[1]! });
@@ -38,7 +42,7 @@ export async function runLayer(place: Place, run: LayerRun): Promise<void> {
     await to.next(batch, tensor);
   };
   try {
-    for (const stage of stages(layer, ['output'])) {
+    for (const stage of stages(layer, ['output', ...(keep?.keys() ?? [])])) {
       if ('slice' in stage) await runSlice(place, run, stage.slice, carried, give);
       else await runMixture(place, run, stage.mixture, stage.expert, carried, give);
     }

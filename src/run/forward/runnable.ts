@@ -15,17 +15,18 @@ export interface Runnable {
 }
 
 /** @throws TensorpressError MODEL when its architecture, its config or its quantization cannot be run */
-export function runnable(model: Model): Runnable {
+export async function runnable(model: Model): Promise<Runnable> {
   const decoder = decoderOf(model);
   if (!model.quantized) return { decoder, reader: openReader(model, undefined), alone: false };
   const quantization = quantizationOf(model);
   const schemes = schemesOf(model, quantization);
-  const by = dressOf(model, quantization, schemes);
+  const reader = openReader(model, schemes);
+  const by = await dressOf(model, quantization, schemes, reader);
   const layers = decoder.layers.map(layer => dress(layer, by));
   const head = dress(decoder.head, by);
   return {
     decoder: { ...decoder, layers, head },
-    reader: openReader(model, schemes),
+    reader,
     alone: [...layers, head].some(({ ops }) => ops.some(scalesTogether)),
   };
 }

@@ -17,6 +17,8 @@ export interface LoadOptions {
   readonly fs?: ModelFs;
   /** The weights. Default: the folder's safetensors files. */
   readonly source?: Source;
+  /** Text of a config.json that the folder does not hold yet. */
+  readonly configText?: string;
   /** How messages and reports call the model. Default: the folder's name. */
   readonly name?: string;
 }
@@ -28,11 +30,11 @@ export interface LoadOptions {
  */
 export async function loadModel(
   folder: string,
-  { fs = promises, source: given, name }: LoadOptions = {},
+  { fs = promises, source: given, configText, name }: LoadOptions = {},
 ): Promise<Model> {
   const path = resolve(folder);
   const names = await listFolder(path, folder, fs);
-  const config = readConfig(await readConfigFile(path, names, fs), join(path, 'config.json'));
+  const config = readConfig(configText ?? (await readConfigFile(path, names, fs)), join(path, 'config.json'));
   const source = given ?? (await openSafetensors(path, { fs }));
   try {
     const companions = await regularFiles(path, names.filter(isCompanion), fs);

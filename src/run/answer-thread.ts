@@ -1,0 +1,37 @@
+import { openEngine } from '../runtime/engine/open.js';
+import type { Answered, AnswerTask } from './answer.js';
+import type { EvaluateEvent } from './evaluate.js';
+import { checkPair, taskTicks, withModels } from './evaluation.js';
+import { runnable } from './forward/runnable.js';
+import { judgeTask, readTask } from './task.js';
+import { serve } from './thread-side.js';
+
+// The thread of `answer`.
+await serve<AnswerTask, EvaluateEvent, Answered>((options, onEvent, stopping) =>
+  withModels(options, onEvent, async (model, base) => {
+    const [own, other] = [runnable(model), base && runnable(base)];
+    if (other !== undefined) checkPair(own, other, base!);
+    const task = await readTask(options.task, { folder: model.folder, vocabulary: own.decoder.vocabulary });
+    stopping.hold();
+    const engine = await openEngine(options);
+    try {
+      const tokens = task.rows.reduce((sum, { ids }) => sum + ids.length, 0);
+      onEvent({ type: 'questions', engine: engine.description, questions: task.questions.length, tokens });
+      const began = performance.now();
+      const ticks = taskTicks(event => {
+        stopping.check();
+        onEvent(event);
+      });
+      const found = await judgeTask(task, { engine, model: own, base: other, ticks });
+      return {
+        model: model.name,
+        task: found,
+        seconds: (performance.now() - began) / 1000,
+        peak_memory_bytes: process.resourceUsage().maxRSS * 1024,
+        engine: engine.description,
+      };
+    } finally {
+      await engine.close();
+    }
+  }),
+);

@@ -1,0 +1,38 @@
+/** The work was stopped. */
+export class Stopped extends Error {}
+
+const FREE = 0;
+const HELD = 1;
+const STOPPED = 2;
+
+/**
+ * How two threads agree on the end of one: it is ended at once while it is free. Native code that computes for it does not survive that, so
+ * from `hold` to `release` it ends itself where it looks. Lies in shared memory; both sides make theirs of it.
+ */
+export class Stopping {
+  readonly #state: Int32Array;
+
+  constructor(readonly memory: SharedArrayBuffer = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)) {
+    this.#state = new Int32Array(memory);
+  }
+
+  /** For the thread that works. @throws Stopped when it was stopped before */
+  hold(): void {
+    if (Atomics.compareExchange(this.#state, 0, FREE, HELD) === STOPPED) throw new Stopped();
+  }
+
+  /** For the thread that works. @throws Stopped when it was stopped while it held */
+  release(): void {
+    if (Atomics.compareExchange(this.#state, 0, HELD, FREE) === STOPPED) throw new Stopped();
+  }
+
+  /** For the thread that works. @throws Stopped when it was stopped */
+  check(): void {
+    if (Atomics.load(this.#state, 0) === STOPPED) throw new Stopped();
+  }
+
+  /** For the other one: whether the thread may be ended at once. */
+  stop(): boolean {
+    return Atomics.exchange(this.#state, 0, STOPPED) !== HELD;
+  }
+}
