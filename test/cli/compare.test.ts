@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunComparison } from '../../src/run/compare.js';
 import { FAKE_RUNS, fakeRuns } from '../support/fake-runs.js';
@@ -47,12 +47,16 @@ describe('compare', () => {
     assert.doesNotMatch(readFileSync(join(cwd, 'all.html'), 'utf8'), /<svg/);
   });
 
-  it('refuses in one sentence what is no run or not evaluated', async () => {
+  it('refuses in one sentence what is no run, not finished or not evaluated', async () => {
     const cwd = fakeRuns(FAKE_RUNS.slice(0, 2), (report, { name }) => {
       const { quality: _, ...rest } = report;
       return name === 'w4-mse' ? rest : report;
     });
+    mkdirSync(join(cwd, 'begun/.tensorpress'), { recursive: true });
+    const head = { fingerprint: {}, files: [], replaces: [] };
+    writeFileSync(join(cwd, 'begun/.tensorpress/journal.jsonl'), `${JSON.stringify(head)}\n`);
     const cases: [string[], RegExp][] = [
+      [['w4-minmax', 'begun'], /the run in begun is not finished/],
       [['w4-minmax', 'nowhere'], /nowhere is no run folder/],
       [['w4-minmax', tempFolder()], /is no run folder/],
       [['w4-minmax', 'w4-mse'], /the report of w4-mse says nothing of quality/],

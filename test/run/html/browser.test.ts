@@ -185,7 +185,7 @@ describe('report.html in Chromium', () => {
     const page = await open(await comparison());
     const plot = page.locator('.pareto svg[role=img]');
     assert.match((await plot.getAttribute('aria-label'))!, /on the front: w4-mse, w4-mse-g32, w6, w8$/);
-    const texts = await plot.locator('text').allInnerTexts();
+    const texts = await plot.locator('text').allTextContents();
     for (const name of ['w4-mse', 'w4-mse-g32', 'w6', 'w8']) assert.ok(texts.includes(name), name);
     const order = () => page.locator('.runs tbody th').allInnerTexts();
     assert.equal((await order())[0], 'w4-minmax');
