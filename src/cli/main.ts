@@ -28,7 +28,7 @@ interface Evaluating {
 }
 
 /** Commands that have a name but no work behind it yet. */
-const UNBUILT = ['compare', 'bench', 'new'];
+const UNBUILT = ['bench', 'new'];
 
 /** More threads than any machine has cores. */
 const MAX_THREADS = 1024;
@@ -202,6 +202,15 @@ async function main(argv: readonly string[]): Promise<number> {
     .option('--generate <n>', 'continue texts by n tokens, side by side with the base', count)
     .option('--prompt <text>', 'a text to continue (repeatable; default: the beginnings of three windows)', oneMore)
     .option('--task <file>', 'multiple-choice questions, .jsonl with {"context", "choices", "answer"}');
+
+  command<Common & { out?: string }>(
+    'compare <runs...>',
+    'several runs side by side: size, loss, recipes',
+    async ({ args, options, json, screen }) => {
+      const { compareCommand } = await import('./compare.js');
+      await compareCommand(args, pick(options, ['out']), screen, { json });
+    },
+  ).option('--out <file.html>', 'write one page: size against loss, the table, the difference of the recipes');
 
   command('doctor', 'what this machine has, what is missing and how to get it', async ({ json, screen }) => {
     const { doctorCommand } = await import('./doctor.js');

@@ -1,9 +1,9 @@
-/** The page's only script: sorts and filters the table of modules. Without it the table stands as it is, worst first. */
+/** The page's only script: sorts tables, and filters where there is a place for words. Without it a table stands as it is. */
 export const SCRIPT = String.raw`
 for (const table of document.querySelectorAll('table[data-sortable]')) {
   const [body, rest] = table.tBodies, rows = [...table.tBodies].flatMap(part => [...part.rows]), heads = [...table.tHead.rows[0].cells];
   const box = table.closest('section').querySelector('.filter');
-  const input = box.querySelector('input'), output = box.querySelector('output'), more = box.querySelector('button');
+  let show = () => {};
 
   // exact is better than any ratio; NaN is nothing and stays last
   const number = text => text === 'exact' ? Infinity : parseFloat(text);
@@ -25,7 +25,7 @@ for (const table of document.querySelectorAll('table[data-sortable]')) {
       for (const other of heads) other.removeAttribute('aria-sort');
       head.setAttribute('aria-sort', direction);
       const sign = direction === 'ascending' ? 1 : -1;
-      const keys = new Map(rows.map(row => [row, value[head.dataset.sort](row.cells[column].textContent.trim())]));
+      const keys = new Map(rows.map(row => [row, value[head.dataset.sort](row.cells[column].dataset.value ?? row.cells[column].textContent.trim())]));
       const none = key => key === '' || Number.isNaN(key);
       rows.sort((a, b) => {
         const [x, y] = [keys.get(a), keys.get(b)];
@@ -36,9 +36,11 @@ for (const table of document.querySelectorAll('table[data-sortable]')) {
     };
   });
 
+  if (!box) continue;
+  const input = box.querySelector('input'), output = box.querySelector('output'), more = box.querySelector('button');
   const texts = new Map(rows.map(row => [row, row.textContent.toLowerCase()]));
   let limit = Number(table.dataset.shown);
-  const show = () => {
+  show = () => {
     const words = input.value.toLowerCase().split(/\s+/);
     let found = 0;
     for (const row of rows) row.hidden = !words.every(word => texts.get(row).includes(word)) || ++found > limit;

@@ -120,14 +120,14 @@ const TABLES = `
   background: var(--data); border-radius: 1px;
 }
 .modules tbody tr:hover { background: var(--inset); }
-.modules button, .filter button { all: unset; cursor: pointer; }
+[data-sortable] button, .filter button { all: unset; cursor: pointer; }
 .filter button { color: var(--data); text-decoration: underline; text-underline-offset: 2px; }
 .filter button[hidden] { display: none; }
-.modules button:hover { color: var(--ink); }
-:is(.modules, .filter) button:focus-visible { outline: 2px solid var(--data); outline-offset: 2px; border-radius: 3px; }
-.modules thead th[aria-sort] { color: var(--ink); }
-.modules [aria-sort] button::after { content: ' ▾' / ''; }
-.modules [aria-sort='ascending'] button::after { content: ' ▴' / ''; }
+[data-sortable] button:hover { color: var(--ink); }
+:is([data-sortable], .filter) button:focus-visible { outline: 2px solid var(--data); outline-offset: 2px; border-radius: 3px; }
+[data-sortable] thead th[aria-sort] { color: var(--ink); }
+[data-sortable] [aria-sort] button::after { content: ' ▾' / ''; }
+[data-sortable] [aria-sort='ascending'] button::after { content: ' ▴' / ''; }
 .filter { margin-top: 0.75rem; font-size: 0.8125rem; color: var(--muted); display: flex; flex-wrap: wrap; gap: 0.4rem 1rem; align-items: baseline; }
 .filter[hidden] { display: none; }
 .filter input {
@@ -166,5 +166,21 @@ const PRINT = `
 }
 `;
 
+const RUNS = `
+.pareto { margin-top: 1.25rem; max-width: 52rem; }
+.pareto svg { display: block; width: 100%; height: auto; overflow: visible; }
+.pareto figcaption { font-size: 0.8125rem; margin-bottom: 0.75rem; }
+.runs :is(th, td):not(:first-child) { text-align: right; }
+.runs .front th:first-child { box-shadow: inset 2px 0 var(--look); }
+.runs tbody th:first-child { padding-left: 0.6rem; }
+.runs thead th:first-child { padding-left: 0.6rem; }
+.diff { line-height: 1.5; }
+.diff span { display: block; }
+.diff .added { color: var(--data); }
+.diff .removed { color: var(--look); }
+.diff .context { color: var(--muted); }
+@media screen and (max-width: 40rem) { .pareto svg text { font-size: 15px; } }
+`;
+
 /** The page's style sheet. */
-export const STYLE = COLOURS + PAGE + CARDS + PLOTS + TABLES + PRINT;
+export const STYLE = COLOURS + PAGE + CARDS + PLOTS + TABLES + RUNS + PRINT;

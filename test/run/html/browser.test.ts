@@ -3,13 +3,22 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+import { compareRuns } from '../../../src/run/compare.js';
+import { comparisonHtml } from '../../../src/run/html/comparison.js';
 import { reportHtml } from '../../../src/run/html/page.js';
 import type { Report } from '../../../src/run/report.js';
 import { findChromium } from '../../support/chromium.js';
 import { fakeReport } from '../../support/fake-report.js';
+import { FAKE_RUNS, fakeRuns } from '../../support/fake-runs.js';
 import { tempFolder } from '../../support/temp.js';
 
 const executablePath = findChromium();
+
+/** The comparison of runs as a page. */
+async function comparison(): Promise<string> {
+  const folder = fakeRuns(FAKE_RUNS);
+  return comparisonHtml(await compareRuns(FAKE_RUNS.map(({ name }) => join(folder, name))), '0.1.0');
+}
 
 describe('report.html in Chromium', () => {
   if (executablePath === undefined) {
@@ -31,9 +40,9 @@ describe('report.html in Chromium', () => {
   });
 
   /** Opens the page of a report; whatever the browser complains about or loads beside it fails the test. */
-  async function open(report: Report, options: BrowserContextOptions = {}): Promise<Page> {
+  async function open(report: Report | string, options: BrowserContextOptions = {}): Promise<Page> {
     const file = join(folder, 'report.html');
-    writeFileSync(file, await reportHtml(report));
+    writeFileSync(file, typeof report === 'string' ? report : await reportHtml(report));
     const page = await (await browser.newContext(options)).newPage();
     page.on('console', message => complaints.push(message.text()));
     page.on('pageerror', error => complaints.push(error.message));
@@ -148,6 +157,7 @@ describe('report.html in Chromium', () => {
 
   for (const [name, report] of [
     ['a dense model', fakeReport()],
+    ['an evaluated model', fakeReport({ quality: 'in layers 0-2' })],
     ['a mixture', fakeReport({ layers: 6, experts: 8, weights: 'fp4' })],
     ['long names', fakeReport({ layers: 2, rename: module => module + '_'.repeat(200) })],
   ] as const) {
@@ -163,6 +173,32 @@ describe('report.html in Chromium', () => {
       assert.equal(await overflow(page), 0, 'print');
     });
   }
+
+  it('draws the hidden states of an evaluated model over depth', async () => {
+    const page = await open(fakeReport({ quality: 'in layers 0-2' }));
+    assert.equal(await page.locator('.hidden-states svg[role=img]').count(), 2);
+    assert.match(await page.locator('.hidden-states').innerText(), /of the turn comes in layers 0-2/);
+    assert.match(await page.locator('.cards').innerText(), /KL to the original\s+0\.031/);
+  });
+
+  it('compares runs: a plot with the front named, a table that sorts, the recipes as a diff', async () => {
+    const page = await open(await comparison());
+    const plot = page.locator('.pareto svg[role=img]');
+    assert.match((await plot.getAttribute('aria-label'))!, /on the front: w4-mse, w4-mse-g32, w6, w8$/);
+    const texts = await plot.locator('text').allTextContents();
+    for (const name of ['w4-mse', 'w4-mse-g32', 'w6', 'w8']) assert.ok(texts.includes(name), name);
+    const order = () => page.locator('.runs tbody th').allInnerTexts();
+    assert.equal((await order())[0], 'w4-minmax');
+    await page.getByRole('button', { name: 'KL' }).click();
+    assert.deepEqual(await order(), ['w8', 'w6', 'fp8', 'w4-mse-g32', 'w4-mse', 'nvfp4', 'w4-minmax']);
+    assert.match(await page.locator('.diff').first().innerText(), /− +num_bits: 4\n\+ +num_bits: 6/);
+    for (const width of [320, 640, 1100]) {
+      await page.setViewportSize({ width, height: 800 });
+      assert.equal(await overflow(page), 0, `${width} pixels`);
+    }
+    await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+    assert.equal(await page.evaluate('getComputedStyle(document.body).backgroundColor'), 'rgb(255, 255, 255)');
+  });
 
   it('can be read in order: one h1, no level skipped, every region named', async () => {
     const page = await open(fakeReport());

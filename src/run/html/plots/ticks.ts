@@ -30,3 +30,16 @@ export function logTicks(lowest: number, highest: number): number[] {
   const step = Math.ceil((to - from) / 4);
   return Array.from({ length: Math.ceil((to - from) / step) + 1 }, (_, i) => scaled(1, from + i * step));
 }
+
+/** Ticks in up to five equal steps of 1, 2 or 5 times a power of ten, from at or below `lowest` to at or above `highest`. */
+export function ticksAround(lowest: number, highest: number): number[] {
+  const span = highest > lowest ? highest - lowest : Math.abs(highest) || 1;
+  const power = Math.floor(Math.log10(span / 5));
+  for (const n of [1, 2, 5, 10, 20, 50]) {
+    const step = scaled(n, power);
+    const from = Math.floor(lowest / step + 1e-9);
+    const to = Math.max(from + 1, Math.ceil(highest / step - 1e-9));
+    if (to - from <= 5) return Array.from({ length: to - from + 1 }, (_, i) => scaled((from + i) * n, power));
+  }
+  return [lowest, highest];
+}
