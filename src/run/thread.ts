@@ -44,7 +44,8 @@ export async function inThread<Task, Event, Result>(
   const stopping = new Stopping();
   const workerData: ThreadData<Task> = { task, stopping: stopping.memory };
   // one environment: native libraries read that of the process, not a thread's copy
-  const worker = new Worker(module, { workerData, env: SHARE_ENV });
+  // the data of a run lies outside of the heap: a larger nursery would only make the process larger
+  const worker = new Worker(module, { workerData, env: SHARE_ENV, resourceLimits: { maxYoungGenerationSizeMb: 8 } });
   let stop = () => {};
   try {
     return await new Promise<Result>((done, reject) => {

@@ -12,16 +12,19 @@ export interface AttentionOptions {
   readonly keys: number;
 }
 
-/**
- * Bytes that the scores of one chunk of queries may take. Between small chunks there is more that no query sees and that is left out, and on a
- * processor they stay in its caches.
- */
+/** Bytes that the scores of one chunk of queries may take. */
 const CHUNK_BYTES: Readonly<Record<Device, number>> = {
-  cpu: 2 * 2 ** 20,
-  wasm: 2 * 2 ** 20,
+  cpu: 16 * 2 ** 20,
+  wasm: 16 * 2 ** 20,
   webgpu: 128 * 2 ** 20,
   cuda: 256 * 2 ** 20,
 };
+
+/**
+ * Queries of a chunk at most. The smaller chunks are, the more keys none of their queries sees, which are left out; on a processor the scores
+ * of few stay in its caches, while a GPU wants many at once.
+ */
+const CHUNK_QUERIES: Readonly<Record<Device, number>> = { cpu: 128, wasm: 128, webgpu: Infinity, cuda: Infinity };
 
 /** Adds to the score of a key that a query does not see; finite, since shaders know no infinity. */
 const UNSEEN = -1e30;
@@ -80,7 +83,8 @@ export function lowerAttention(
     return b.transpose(b.reshape(mixed, B, kvHeads, share, n, headDim), 0, 3, 1, 2, 4);
   };
 
-  const size = Math.max(1, Math.min(S, Math.floor(CHUNK_BYTES[device] / (4 * B * heads * expected))));
+  const affordable = Math.floor(CHUNK_BYTES[device] / (4 * B * heads * expected));
+  const size = Math.max(1, Math.min(S, affordable, CHUNK_QUERIES[device]));
   const chunks = Array.from({ length: Math.ceil(S / size) }, (_, i) => chunk(i * size, Math.min((i + 1) * size, S)));
   return b.reshape(b.concat(1, ...chunks), B * S, heads * headDim);
 }
