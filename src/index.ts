@@ -3,6 +3,7 @@ export { TensorpressError, type Diagnostic, type ErrorCode, type Place } from '.
 export { apply, type Applied, type ApplyOptions } from './run/apply.js';
 export { plan, type PlanOptions } from './run/prepare.js';
 export { convert, type Converted, type ConvertOptions } from './run/convert.js';
+export { evaluate, type EvaluateEvent, type EvaluateOptions, type Evaluation } from './run/evaluate.js';
 export { inspect, type Inspection } from './run/inspect.js';
 export { doctor, type Finding } from './run/doctor.js';
 export type { OnEvent, RunEvent } from './run/events.js';

@@ -1,5 +1,6 @@
 import { formatBytes } from '../../src/run/units.js';
 import type { Used } from './child.js';
+import type { ForwardSpeed } from './forward.js';
 import type { KernelRow } from './kernels.js';
 import { median, type MemoryRow, type Rounds, type Speed, type Start } from './runs.js';
 
@@ -9,6 +10,7 @@ export interface Results {
   peer?: Speed;
   memory?: MemoryRow[];
   validate?: Start;
+  forward?: ForwardSpeed;
   kernels?: KernelRow[];
 }
 
@@ -16,7 +18,7 @@ export interface Results {
 const KERNEL_GAIN = 2;
 
 /** Results as Markdown. Seconds and memory are medians of the rounds; a ratio is that of two runs of the same round. */
-export function printResults({ machine, speed, peer, memory, validate, kernels }: Results): string {
+export function printResults({ machine, speed, peer, memory, validate, forward, kernels }: Results): string {
   const parts = [`${machine.cpu}, ${machine.cores} cores, Node ${machine.node.slice(1)}.`];
   if (speed) {
     const copies = speed.schemes.flatMap(({ other }) => other);
@@ -58,6 +60,26 @@ export function printResults({ machine, speed, peer, memory, validate, kernels }
   if (validate) {
     const [all, node] = [validate.validate, validate.node].map(value => `${value.toFixed(2)} s`);
     parts.push(`\`tensorpress validate\`: ${all} from start to end, of which Node itself takes ${node}.`);
+  }
+  if (forward) {
+    const { windows, context, rows } = forward;
+    const times = rows[0]!.rounds.length === 1 ? 'one round' : `the best of ${rows[0]!.rounds.length} rounds`;
+    parts.push(
+      `A random Llama of 135M parameters, ${windows} windows of ${context} tokens, ${times}.`,
+      table(
+        ['135M', 'tokens/s', 'time of a window', 'CPU', 'peak memory'],
+        rows.map(({ name, rounds }) => {
+          const speed = Math.max(...rounds.map(({ tokensPerSecond }) => tokensPerSecond));
+          return [
+            name,
+            speed.toFixed(0),
+            `${(context / speed).toFixed(2)} s`,
+            `${Math.min(...cpu(rounds)).toFixed(1)} s`,
+            formatBytes(Math.min(...peak(rounds))),
+          ];
+        }),
+      ),
+    );
   }
   if (peer) {
     parts.push(

@@ -164,6 +164,12 @@ export function widen(bytes: Uint8Array, dtype: DType): Float32Array {
   }
 }
 
+/** `widen` into memory for as many numbers. */
+export function widenInto(bytes: Uint8Array, dtype: DType, out: Float32Array): void {
+  if (dtype === 'BF16') widenBF16(new Uint16Array(...aligned(bytes, 2)), out);
+  else out.set(widen(bytes, dtype));
+}
+
 /** x[c] = element at + c of a weight's stored elements, for the columns of one row. */
 export function widenRow(stored: Uint8Array, at: number, dtype: ModelDType, x: Float32Array): void {
   const bytes = DTYPE_BYTES[dtype];
@@ -216,9 +222,8 @@ function bytesOf(values: ArrayBufferView): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
-function widenBF16(from: Uint16Array): Float32Array {
-  const out = new Float32Array(from.length);
-  const bits = new Uint32Array(out.buffer);
+function widenBF16(from: Uint16Array, out: Float32Array = new Float32Array(from.length)): Float32Array {
+  const bits = new Uint32Array(out.buffer, out.byteOffset, from.length);
   for (let i = 0; i < from.length; i++) bits[i] = from[i]! << 16;
   return out;
 }

@@ -4,7 +4,14 @@ import { weightedModules, type Model, type Part } from '../runtime/model/model.j
 import { patterns } from '../runtime/model/untouched.js';
 import { sameArgs } from '../schemes/args.js';
 import { checkSchemes } from './check-schemes.js';
-import { alreadyQuantized, evaluationFindings, notBuilt, raise, unbuiltSections, type PlanFinding } from './plan-findings.js';
+import {
+  alreadyQuantized,
+  evaluationFindings,
+  notBuilt,
+  raise,
+  unbuiltSections,
+  type PlanFinding,
+} from './plan-findings.js';
 import type { Outcome, PartWork, Plan, Step } from './plan.js';
 import type { ParsedRecipe } from './recipe.js';
 

@@ -17,10 +17,7 @@ export function unbuiltSections({ outputs = [], plugins = [] }: Recipe): PlanFin
   const foreign = outputs.flatMap(({ format }, i) =>
     format === 'compressed-tensors' ? [] : [notBuilt(['outputs', i], `the output format ${format}`)],
   );
-  return [
-    ...foreign,
-    ...(plugins.length === 0 ? [] : [notBuilt(['plugins'], 'plugins')]),
-  ];
+  return [...foreign, ...(plugins.length === 0 ? [] : [notBuilt(['plugins'], 'plugins')])];
 }
 
 /** Whether the model can be judged at all: that it cannot is better known before the work than after it. */

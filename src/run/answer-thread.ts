@@ -9,7 +9,8 @@ import { serve } from './thread-side.js';
 // The thread of `answer`.
 await serve<AnswerTask, EvaluateEvent, Answered>((options, onEvent, stopping) =>
   withModels(options, onEvent, async (model, base) => {
-    const [own, other] = [runnable(model), base && runnable(base)];
+    const own = await runnable(model);
+    const other = base && (await runnable(base));
     if (other !== undefined) checkPair(own, other, base!);
     const task = await readTask(options.task, { folder: model.folder, vocabulary: own.decoder.vocabulary });
     stopping.hold();
@@ -32,6 +33,7 @@ await serve<AnswerTask, EvaluateEvent, Answered>((options, onEvent, stopping) =>
       };
     } finally {
       await engine.close();
+      stopping.release();
     }
   }),
 );

@@ -14,7 +14,7 @@ import type { Journal, JournalHead, Step } from './journal.js';
 import { reportMarkdown } from './markdown.js';
 import type { Prepared } from './prepare.js';
 import { hashOutputs, hashSources, runRecord } from './record.js';
-import { judgeResult } from './quality.js';
+import { judgeResult } from './judge-result.js';
 import { buildReport, withQuality } from './report.js';
 import type { Stopping } from './stopping.js';
 import { VERSION } from './version.js';

@@ -15,7 +15,7 @@ import { openJournal, readJournal, startJournal, type Journal, type JournalHead 
 import { lockFolder, newLock, releaseLock, type Lock } from './lock.js';
 import { createJobs } from './pool.js';
 import { prepare, type Prepared } from './prepare.js';
-import { checkEvaluation } from './quality.js';
+import { checkEvaluation } from './judge-result.js';
 import { runFiles } from './record.js';
 import { checkSpace } from './space.js';
 import { Stopping } from './stopping.js';

@@ -11,7 +11,7 @@ import type { EvaluateOn } from './evaluate.js';
 export async function windowsOf(options: EvaluateOn, folder: string, vocabulary: number): Promise<TokenRows> {
   const { data, context = 512, stride, windows, protocol } = options;
   const tokenizer = () => loadTokenizer(folder, { vocabulary });
-  if (protocol === 'llama') return llamaWindows(options, await tokenizer(), vocabulary);
+  if (protocol === 'llama') return llamaWindows(options, tokenizer, vocabulary);
   return evaluationRows(data, {
     context,
     vocabulary,
@@ -27,7 +27,7 @@ export async function windowsOf(options: EvaluateOn, folder: string, vocabulary:
  */
 async function llamaWindows(
   { data, context = 512, stride, windows = Infinity }: EvaluateOn,
-  tokenizer: Tokenizer,
+  load: () => Promise<Tokenizer>,
   vocabulary: number,
 ): Promise<TokenRows> {
   if (stride !== undefined) {
@@ -41,6 +41,7 @@ async function llamaWindows(
     });
   }
   // a text of its own tokenizer: BOS is put before it here, so that everything else is read and checked as always
+  const tokenizer = await load();
   const { bos, addsBos } = tokenizer;
   let tokens = 0;
   const withBos: Tokenizer = {

@@ -252,8 +252,8 @@ describe('compile, of work that does not exist yet', () => {
     ['  - QuantizationModifier: {scheme: FP8}\n', 'static input activations (they need calibration)', 3],
     ['  - QuantizationModifier: {scheme: W8A8, weight_observer: imatrix_mse}\n', 'the weight observer imatrix_mse', 3],
     [
-      '  - QuantizationModifier: {scheme: W8A8, kv_cache_scheme: {num_bits: 8, type: float}}\nevaluation: {data: ./a.txt}\n',
-      'kv_cache_scheme and evaluation',
+      '  - QuantizationModifier: {scheme: W8A8, kv_cache_scheme: {num_bits: 8, type: float}}\nplugins: [./a.ts]\n',
+      'kv_cache_scheme and plugins',
       3,
     ],
     [

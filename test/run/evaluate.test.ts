@@ -289,6 +289,29 @@ describe('evaluate: windows', () => {
       close(found.mean_nll, sum / found.scored);
     });
 
+    it('golden: give what llama-perplexity printed of the same model in float32', async function () {
+      interface Expected {
+        format: { n_ctx: number; n_chunk: number };
+        base: { from_file: { tokens_scored: number }; tool: { ppl: number; ppl_stderr: number } };
+      }
+      const expected = goldenJson<Expected>('gguf/logits/expected.json');
+      const model = goldenFolder('gguf/model/tiny-llama');
+      const bytes = goldenFile('gguf/model/eval.txt');
+      if (expected === undefined || model === undefined || bytes === undefined) return this.skip();
+      const { format, base } = expected;
+      const data = textFile('eval.txt', bytes.toString('utf8'));
+      const found = await run({ model, data, protocol: 'llama', context: format.n_ctx, windows: format.n_chunk });
+      assert.equal(found.scored, base.from_file.tokens_scored);
+      close(found.perplexity, base.tool.ppl, 1e-4);
+      close(found.perplexity_error, base.tool.ppl_stderr, 1e-4);
+    });
+
+    it('give what llama-perplexity 0.7.0 printed of the example as a float32 GGUF', async () => {
+      const found = await run({ model: EXAMPLE, data: EXCERPT, protocol: 'llama', context: 128, windows: 20 });
+      close(found.perplexity, 52.3071, 1e-4);
+      close(found.perplexity_error, 4.0819, 1e-4);
+    });
+
     it('of a long text one window is enough', async () => {
       const found = await run({ model: EXAMPLE, data: textFile('text.txt', text), ...llama, windows: 1 });
       assert.deepEqual([found.windows, found.scored], [1, 15]);
@@ -307,6 +330,50 @@ describe('evaluate: windows', () => {
       await assert.rejects(run({ model: EXAMPLE, data, ...llama, stride: 8 }), { message: /has no stride/ });
       await assert.rejects(run({ model: EXAMPLE, data: tokenFile([[1, 2]]), ...llama }), { message: /\.txt/ });
     });
+  });
+});
+
+describe('evaluate: against a base', () => {
+  const data = tokenFile([
+    [1, 5, 9, 2, 7],
+    [3, 3, 8, 1, 0],
+  ]);
+
+  it('a model has lost nothing to itself', async () => {
+    const model = await writeModel(tinyLlama({ sigma: 0.3 }));
+    const found = await run({ model, against: model, data });
+    assert.ok('kl' in found);
+    assert.deepEqual([found.kl.mean, found.kl.max, found.same_top1], [0, 0, 1]);
+    assert.equal(found.base_perplexity, found.perplexity);
+    assert.equal((await run({ model, data })).perplexity, found.perplexity);
+  });
+
+  it('figures are those of the logits of both', async () => {
+    const [model, base] = [await writeModel(tinyLlama({ sigma: 0.31 })), await writeModel(tinyLlama({ sigma: 0.3 }))];
+    const found = await run({ model, against: base, data });
+    assert.ok('kl' in found);
+    const [mine, theirs] = [await logits({ model, data }), await logits({ model: base, data })];
+    const kls: number[] = [];
+    let same = 0;
+    for (const [i, row] of theirs.rows.entries()) {
+      // the last token of a row predicts nothing that is there
+      for (let at = 0; at < row.length - 80; at += 80) {
+        const [a, b] = [row.subarray(at, at + 80), mine.rows[i]!.subarray(at, at + 80)];
+        kls.push(a.reduce((sum, _, v) => sum + Math.exp(-nll(a, v)) * (nll(b, v) - nll(a, v)), 0));
+        if (a.indexOf(Math.max(...a)) === b.indexOf(Math.max(...b))) same += 1;
+      }
+    }
+    const mean = kls.reduce((x, y) => x + y, 0) / kls.length;
+    assert.ok(mean > 0 && Math.abs(found.kl.mean - mean) < 1e-5 * mean, `${found.kl.mean}, expected ${mean}`);
+    assert.ok(Math.abs(found.kl.max - Math.max(...kls)) < 1e-5);
+    assert.equal(found.same_top1, same / kls.length);
+    assert.equal(found.base_perplexity, theirs.evaluation.perplexity);
+    assert.equal(found.perplexity, mine.evaluation.perplexity);
+  });
+
+  it('refuses models of two vocabularies', async () => {
+    const [model, base] = [await writeModel(tinyLlama()), await writeModel(tinyLlama({ vocabulary: 96 }))];
+    await assert.rejects(run({ model, against: base, data }), { code: 'MODEL', message: /80 tokens.*96/ });
   });
 });
 

@@ -8,6 +8,8 @@ import { weightLoader, weightsOf } from './supplies.js';
 
 /** Weights of the head that are in memory at a time. */
 const HEAD_ELEMENTS = 1 << 23;
+/** Logits of a batch that are in memory at a time: few, since all that is made of them passes over them again and again. */
+const LOGITS = 1 << 20;
 
 /** The head of a model, a piece of the vocabulary at a time: its whole weight may be larger than memory, and so may all logits. */
 export interface Head {
@@ -48,7 +50,9 @@ export async function openHead(
   const behind = head.ops.slice(index + 1);
   // a checkpoint may ask for something to be done to the logits of a token as a whole
   const divisible = behind.every(({ op }) => op !== 'fake_quantize' && op !== 'transform');
-  const step = divisible ? Math.max(1, Math.min(vocabulary, Math.floor(headElements / columns))) : vocabulary;
+  const tokens = Math.max(1, ...batches.map(({ ids }) => ids.length));
+  const most = Math.floor(Math.min(headElements / columns, LOGITS / tokens));
+  const step = divisible ? Math.max(1, Math.min(vocabulary, most)) : vocabulary;
   const after = slice([linear, ...behind, ...tail], wanted, new Set([linear.in.x]));
   const program = engine.compile(after);
   const bias =

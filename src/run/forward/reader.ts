@@ -1,5 +1,5 @@
 import { TensorpressError } from '../../errors.js';
-import { firstNonFinite, widen } from '../../numerics/dtypes.js';
+import { firstNonFinite, widen, widenInto } from '../../numerics/dtypes.js';
 import { dequantize } from '../../numerics/quantize.js';
 import type { Model } from '../../runtime/model/model.js';
 import { weightGrid } from '../../schemes/grids.js';
@@ -68,17 +68,24 @@ export function openReader(model: Model, schemes: Schemes | undefined): Reader {
         return finite(w, tensor, undefined);
       }
       const { dtype, file, shape } = infoOf(tensor);
-      const wide = async (piece?: { from: number; to: number }) => widen(await source.read(tensor, piece), dtype);
-      if (out === undefined) return finite(await wide(rows), tensor, file);
-      if (shape.length !== 2) out.set(await wide(rows));
-      else {
-        const [count, columns] = [shape[0]!, shape[1]!];
-        const { from, to } = rows ?? { from: 0, to: count };
-        for (const piece of rowPieces({ rows: to - from, columns })) {
-          out.set(await wide({ from: from + piece.from, to: from + piece.to }), piece.from * columns);
-        }
+      if (out === undefined) return finite(widen(await source.read(tensor, rows), dtype), tensor, file);
+      const [count = 1, ...others] = shape;
+      const { from, to } = rows ?? { from: 0, to: count };
+      const columns = others.reduce((product, size) => product * size, 1);
+      const pieces = shape.length === 2 ? rowPieces({ rows: to - from, columns }) : [{ from: 0, to: to - from }];
+      // the same memory for all pieces, and each is looked at while it is in the processor's caches
+      let stored = new Uint8Array(0);
+      const memory = (bytes: number) => {
+        if (stored.length < bytes) stored = new Uint8Array(bytes);
+        return stored.subarray(0, bytes);
+      };
+      for (const piece of pieces) {
+        const place = shape.length === 0 ? undefined : { from: from + piece.from, to: from + piece.to };
+        const wide = out.subarray(piece.from * columns, piece.to * columns);
+        widenInto(await source.read(tensor, place, memory), dtype, wide);
+        finite(wide, tensor, file);
       }
-      return finite(out, tensor, file);
+      return out;
     },
   };
 }

@@ -25,7 +25,7 @@ async function generate(
   const model = await loadModel(folder);
   const engine = await openEngine({ engine: name, threads: 1 });
   try {
-    const generator = openGenerator({ engine, ...runnable(model) });
+    const generator = openGenerator({ engine, ...(await runnable(model)) });
     const made: number[][] = [];
     for (const prompt of prompts) made.push(await generator.generate(prompt, options));
     generator.close();
@@ -139,7 +139,7 @@ describe('openGenerator', () => {
 describe('residentBytes', () => {
   const bytesOf = async (model: TinyModel) => {
     const opened = await loadModel(await writeModel(model));
-    const { decoder, reader } = runnable(opened);
+    const { decoder, reader } = await runnable(opened);
     const bytes = await residentBytes(decoder, reader);
     await opened.source.close();
     return bytes;

@@ -12,10 +12,13 @@ export interface AttentionOptions {
   readonly keys: number;
 }
 
-/** Bytes that the scores of one chunk of queries may take. */
+/**
+ * Bytes that the scores of one chunk of queries may take. Between small chunks there is more that no query sees and that is left out, and on a
+ * processor they stay in its caches.
+ */
 const CHUNK_BYTES: Readonly<Record<Device, number>> = {
-  cpu: 16 * 2 ** 20,
-  wasm: 16 * 2 ** 20,
+  cpu: 2 * 2 ** 20,
+  wasm: 2 * 2 ** 20,
   webgpu: 128 * 2 ** 20,
   cuda: 256 * 2 ** 20,
 };

@@ -55,6 +55,6 @@ export function engineError(cause: unknown, device: Device): TensorpressError {
   const [line = ''] = message.trim().split('\n');
   const memory = /alloc|out of memory|bad_alloc/i.test(message);
   const sentence = memory ? `not enough memory on ${device}` : `onnxruntime fails on ${device}: ${line}`;
-  const hint = memory ? 'use a smaller --batch-size or context, or another device' : 'try another device or engine';
+  const hint = memory ? 'use a smaller --context, or another device' : 'try another device or engine';
   return new TensorpressError('ENGINE', sentence, { hint, cause });
 }

@@ -1,0 +1,49 @@
+import { checkpointConfig } from '../outputs/config-json.js';
+import { decoderOf } from '../runtime/model/decoder.js';
+import { loadModel } from '../runtime/model/load.js';
+import type { EvaluateEvent, Evaluation } from './evaluate.js';
+import type { ApplyOptions } from './apply.js';
+import { evaluateModels } from './evaluation.js';
+import type { Inputs } from './inputs.js';
+import type { Prepared } from './prepare.js';
+import type { Stopping } from './stopping.js';
+import { windowsOf } from './windows.js';
+
+/**
+ * Reads the text that the result is to be judged by before any work is done.
+ * @throws TensorpressError ARGUMENT, MODEL when it cannot be used
+ */
+export async function checkEvaluation({ plan: { model } }: Prepared, { evaluation }: Inputs): Promise<void> {
+  if (evaluation !== undefined) await windowsOf(evaluation, model.folder, decoderOf(model).vocabulary);
+}
+
+/**
+ * Judges the result against its source, if the recipe asks for it. The weights are on the disk under their names, while config.json is not: the
+ * folder does not look finished yet. All outputs hold the same codes, so the first stands for all.
+ */
+export async function judgeResult(
+  { plan, outputs }: Prepared,
+  { evaluation }: Inputs,
+  { onEvent = () => {}, engine, device, threads }: ApplyOptions,
+  stopping: Stopping,
+): Promise<Evaluation | undefined> {
+  const [output] = outputs;
+  if (evaluation === undefined || output === undefined) return undefined;
+  const source = plan.model;
+  const model = await loadModel(output.folder, { name: source.name, configText: checkpointConfig(plan) });
+  try {
+    const options = {
+      ...evaluation,
+      tokenizer: source.folder,
+      ...(engine === undefined ? {} : { engine }),
+      ...(device === undefined ? {} : { device }),
+      ...(threads === undefined ? {} : { threads: Math.max(1, threads) }),
+    };
+    const tell = (event: EvaluateEvent) => {
+      if (event.type === 'progress') onEvent({ ...event, type: 'evaluation' });
+    };
+    return await evaluateModels(model, source, options, tell, stopping);
+  } finally {
+    await model.source.close();
+  }
+}
