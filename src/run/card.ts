@@ -1,5 +1,5 @@
 import { printable } from '../formats/printable.js';
-import { change, isCompared, klEstimate, textOf, type Quality } from './quality-figures.js';
+import { change, isCompared, klEstimate, textOf, type Quality } from './quality.js';
 import type { Report } from './report.js';
 import { formatBytes, formatScheme } from './units.js';
 

@@ -4,7 +4,7 @@ import { parse, stringify } from 'yaml';
 import { TensorpressError } from '../errors.js';
 import type { Interval } from '../evaluation/bootstrap.js';
 import { folderState } from './files.js';
-import { isCompared, textOf } from './quality-figures.js';
+import { isCompared, textOf } from './quality.js';
 import type { Report } from './report.js';
 
 /** One run among those that are compared. */

@@ -1,6 +1,6 @@
 import { printable } from '../formats/printable.js';
 import { patterns } from '../runtime/model/untouched.js';
-import { qualityRows, textOf, type Quality } from './quality-figures.js';
+import { qualityRows, textOf, type Quality } from './quality.js';
 import { exactSentence, worstModules, type ModuleReport, type Report } from './report.js';
 import { formatBytes, formatDuration, formatScheme } from './units.js';
 

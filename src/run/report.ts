@@ -2,7 +2,7 @@ import type { KlFigures } from '../evaluation/scores.js';
 import type { Evaluation } from './evaluate.js';
 import type { PartResult } from './execute.js';
 import { codeHistogram } from './histogram.js';
-import { isCompared, type Quality } from './quality-figures.js';
+import { isCompared, type Quality } from './quality.js';
 import type { ModuleSummary, PlanSummary } from './summary.js';
 import { qualityVerdict } from './verdict.js';
 

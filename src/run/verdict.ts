@@ -1,5 +1,5 @@
 import { placeOf } from './places.js';
-import { damagedLayers, isCompared, klEstimate, layerNames, type ComparedQuality } from './quality-figures.js';
+import { damagedLayers, isCompared, klEstimate, layerNames, type ComparedQuality } from './quality.js';
 import type { ModuleReport, Report } from './report.js';
 import { formatBytes, formatEstimate } from './units.js';
 

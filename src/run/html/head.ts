@@ -3,7 +3,7 @@ import type { Damage } from './damage.js';
 import { bytes, day, decibel, duration, percent, relative, whole } from './figures.js';
 import { markup, type Markup } from './markup.js';
 import { moduleName } from './names.js';
-import { change, isCompared, type ComparedQuality } from '../quality-figures.js';
+import { change, isCompared, type ComparedQuality } from '../quality.js';
 import type { Report } from '../report.js';
 import { formatEstimate } from '../units.js';
 import type { View } from './section.js';

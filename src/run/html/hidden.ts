@@ -1,4 +1,4 @@
-import { damagedLayers, isCompared, layerNames, type Quality } from '../quality-figures.js';
+import { damagedLayers, isCompared, layerNames, type Quality } from '../quality.js';
 import { percent, relative } from './figures.js';
 import { markup, type Markup } from './markup.js';
 import { hiddenPlot } from './plots/hidden.js';

@@ -1,5 +1,5 @@
 import type { TopLevelSpec } from 'vega-lite';
-import type { LayerRange } from '../../quality-figures.js';
+import type { LayerRange } from '../../quality.js';
 import { relative } from '../figures.js';
 import type { Markup } from '../markup.js';
 import { INK, plot } from './render.js';

@@ -1,4 +1,4 @@
-import type { Quality } from '../../quality-figures.js';
+import type { Quality } from '../../quality.js';
 import { bytes, duration, whole } from '../figures.js';
 import { plainTable, type Section, type View } from '../section.js';
 

@@ -1,5 +1,5 @@
 import { printable } from '../../../formats/printable.js';
-import { qualityRows, textOf } from '../../quality-figures.js';
+import { qualityRows, textOf } from '../../quality.js';
 import { counted } from '../figures.js';
 import { markup } from '../markup.js';
 import { plainTable, type Section, type View } from '../section.js';

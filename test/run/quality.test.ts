@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { damagedLayers, layerNames, qualityRows } from '../../src/run/quality-figures.js';
+import { damagedLayers, layerNames, qualityRows } from '../../src/run/quality.js';
 import { withQuality, type ModuleReport, type Report } from '../../src/run/report.js';
 import { formatEstimate } from '../../src/run/units.js';
 import { fakeEvaluation, fakeReport } from '../support/fake-report.js';
