@@ -48,7 +48,7 @@ export function quantizationOf({ config, folder }: Model): Json {
   if (method === 'compressed-tensors') return quantization;
   throw new TensorpressError('MODEL', `checkpoints of quant_method ${String(method)} cannot be read`, {
     place,
-    hint: 'convert reads checkpoints of compressed-tensors',
+    hint: 'tensorpress reads checkpoints of compressed-tensors',
   });
 }
 

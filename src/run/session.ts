@@ -109,6 +109,8 @@ async function underLock(
         durableParts++;
       },
     );
+    // their memory goes before the report takes its own, which grows with the model
+    await jobs.close();
     const { step } = journalled;
     return await finishRun({ prepared, inputs, options, folder, head, journal, step, results, start, stopping });
   } catch (error) {
