@@ -83,7 +83,7 @@ describe('evaluate: reference models', () => {
       const { rows } = await logits({ model: folder, data: tokenFile(reference.prompts) });
       const tolerance = Math.max(2e-4, 10 * reference.perturbation);
       for (const [i, row] of rows.entries()) {
-        const error = largestError(row, reference.logits[i]!);
+        const error = largestError(row, reference.logits64[i]!);
         assert.ok(error <= tolerance, `prompt ${i}: ${error} > ${tolerance}`);
       }
       assert.equal(rows.length, reference.prompts.length);

@@ -35,24 +35,17 @@ describe('reference models', () => {
         assert.equal(sha256(formulaValues(tensor)), tensor.sha256, `${name}: ${tensor.name}`);
   });
 
-  it('golden logits have one row per token and agree in both precisions', function () {
+  it('golden logits have one row per token', function () {
     if (cases.length === 0) this.skip();
-    for (const { name, config, prompts, logits, logits64, hidden64, perturbation } of cases) {
-      const [vocabulary, hidden, layers] = ['vocab_size', 'hidden_size', 'num_hidden_layers'].map(
-        key => config[key] as number,
-      );
-      assert.equal(hidden64.length, (layers! + 1) * prompts[0]!.length * hidden!, name);
+    for (const { name, config, prompts, logits64, perturbation } of cases) {
+      const vocabulary = config['vocab_size'] as number;
       assert.ok(perturbation > 0, name);
       for (const [n, ids] of prompts.entries()) {
         assert.ok(
-          ids.every(id => id >= 0 && id < vocabulary!),
+          ids.every(id => id >= 0 && id < vocabulary),
           name,
         );
-        assert.deepEqual([logits[n]!.length, logits64[n]!.length], Array(2).fill(ids.length * vocabulary!), name);
-        assert.ok(
-          logits[n]!.every((value, i) => Math.abs(value - logits64[n]![i]!) < 2e-5),
-          name,
-        );
+        assert.equal(logits64[n]!.length, ids.length * vocabulary, name);
       }
     }
   });

@@ -18,12 +18,12 @@ export interface RunDecoder {
 
 /**
  * One sequence from position 0 through a whole model that fits in memory, every expert for every token.
- * @returns logits [S, vocabulary], and the value of each part before the head, [S, hidden] each
+ * @returns logits [S, vocabulary]
  */
 export async function runDecoder(
   { model, decoder, engine, precision }: RunDecoder,
   ids: readonly number[],
-): Promise<{ logits: Numbers; hidden: Numbers[] }> {
+): Promise<Numbers> {
   const length = ids.length;
   const positions = Int32Array.from(ids, (_, i) => i);
   const run: Values = {
@@ -36,15 +36,10 @@ export async function runDecoder(
     run[`${name}.sin`] = engine.tensor(sin, [length, rope.dim / 2]);
   }
 
-  const hidden: Numbers[] = [];
   let x = await runPart(decoder.embedding, run, { model, engine });
-  for (const layer of decoder.layers) {
-    hidden.push(await x.read());
-    x = await runPart(layer, { ...run, hidden: x }, { model, engine });
-  }
-  hidden.push(await x.read());
+  for (const layer of decoder.layers) x = await runPart(layer, { ...run, hidden: x }, { model, engine });
   const logits = await runPart(decoder.head, { ...run, hidden: x }, { model, engine });
-  return { logits: await logits.read(), hidden };
+  return logits.read();
 }
 
 type Context = Pick<RunDecoder, 'model' | 'engine'>;

@@ -21,6 +21,12 @@ export interface Attention {
   readonly norm: Norm | null;
 }
 
+/** Biases of the families whose `attention_bias` speaks of all four projections. */
+export function readAttentionBias(settings: Settings): Attention['bias'] {
+  const bias = settings.flag('attention_bias', false);
+  return { qkv: bias, o: bias };
+}
+
 interface Projected {
   readonly q: Value;
   readonly k: Value;
@@ -113,11 +119,11 @@ export interface Mlp {
 }
 
 /** An MLP without biases as config.json describes it. */
-export function readMlp(settings: Settings): Mlp {
+export function readMlp(settings: Settings, act: Activation = settings.activation('hidden_act', 'silu')): Mlp {
   return {
     hidden: settings.count('hidden_size'),
     intermediate: settings.count('intermediate_size'),
-    act: settings.activation('hidden_act', 'silu'),
+    act,
     bias: false,
   };
 }
@@ -184,40 +190,4 @@ export function mixture(
       ],
     },
   });
-}
-
-type Branch = (x: Value) => Value;
-
-/** The norms around the two branches of a layer: before each, or before and after. */
-const NORMS = {
-  pre: [['input_layernorm'], ['post_attention_layernorm']],
-  sandwich: [
-    ['input_layernorm', 'post_attention_layernorm'],
-    ['pre_feedforward_layernorm', 'post_feedforward_layernorm'],
-  ],
-} as const;
-
-export interface LayerOptions {
-  readonly hidden: number;
-  readonly norm: Norm;
-  /** Default: `pre`. */
-  readonly norms?: keyof typeof NORMS;
-  /** Of each branch. Default: 1. */
-  readonly factor?: number;
-}
-
-/** h = x + factor attention(norm x), then h + factor mlp(norm h); `sandwich` normalises the branches' outputs too. */
-export function layer(
-  g: Draft,
-  attention: Branch,
-  mlp: Branch,
-  { hidden, norm, norms = 'pre', factor = 1 }: LayerOptions,
-): void {
-  const residual = (x: Value, out: Value, branch: Branch, [before, after]: readonly [string, string?]) => {
-    const y = branch(g.norm(x, before, hidden, norm));
-    const normed = after === undefined ? y : g.norm(y, after, hidden, norm);
-    return g.op({ op: 'add', in: { a: x, b: g.scale(normed, factor, `${out}.branch`) }, out, with: {} });
-  };
-  const [first, second] = NORMS[norms];
-  residual(residual('hidden', 'residual', attention, first), 'output', mlp, second);
 }

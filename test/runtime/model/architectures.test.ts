@@ -39,8 +39,8 @@ describe('graphs of the architectures, run by their definitions', () => {
     assert.ok(new Set(cases.map(({ architecture }) => architecture)).size > 1);
   });
 
-  for (const { name, prompts, logits, logits64, hidden64, perturbation, write } of cases) {
-    it(`golden ${name}: hidden states and logits are those of transformers`, async () => {
+  for (const { name, prompts, logits64, perturbation, write } of cases) {
+    it(`golden ${name}: logits are those of transformers`, async () => {
       const folder = join(tempFolder(), name);
       await write(folder);
       const model = await loadModel(folder);
@@ -49,19 +49,11 @@ describe('graphs of the architectures, run by their definitions', () => {
         if (decoder === undefined) return;
         for (const [p, ids] of prompts.entries()) {
           const exact = await runDecoder({ model, decoder, engine, precision: 'float64' }, ids);
-          if (p === 0) {
-            const size = ids.length * decoder.hidden;
-            // the reference keeps the last hidden states after the final norm
-            exact.hidden.slice(0, -1).forEach((states, i) => {
-              const expected = hidden64.subarray(i * size, (i + 1) * size);
-              assert.ok(difference(states, expected) <= 1e-9 * largest(expected), `hidden states ${i}`);
-            });
-          }
-          const error = difference(exact.logits, logits64[p]!) / largest(logits64[p]!);
+          const error = difference(exact, logits64[p]!) / largest(logits64[p]!);
           assert.ok(error <= 1e-9, `prompt ${p}: float64 logits differ by a relative ${error}`);
 
           const single = await runDecoder({ model, decoder, engine, precision: 'float32' }, ids);
-          const off = difference(single.logits, logits[p]!);
+          const off = difference(single, logits64[p]!);
           assert.ok(off <= Math.max(2e-4, 10 * perturbation), `prompt ${p}: float32 logits differ by ${off}`);
         }
       } finally {

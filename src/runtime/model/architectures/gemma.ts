@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, gatedMlp, layer, readAttention } from '../blocks.js';
+import { attend, gatedMlp, readAttention, readAttentionBias, readMlp } from '../blocks.js';
 import type { Norm } from '../draft.js';
 import type { Activation } from '../graph.js';
 import { readRope } from '../rope-settings.js';
@@ -63,25 +63,19 @@ export const gemma: Architecture = {
       { embed: embedding('GemmaTextScaledWordEmbedding') },
     ),
   graph(settings) {
-    const bias = settings.flag('attention_bias', false);
+    const bias = readAttentionBias(settings);
     const heads = readAttention(settings, { kvHeads: 16, headDim: 256 });
-    const attention = { ...heads, bias: { qkv: bias, o: bias } };
+    const attention = { ...heads, bias };
     const { hidden } = heads;
-    const act = gemmaActivation(settings, 'hidden_act');
-    const mlp = { hidden, act, intermediate: settings.count('intermediate_size'), bias: false };
+    const mlp = readMlp(settings, gemmaActivation(settings, 'hidden_act'));
     const norm = gemmaNorm(settings);
     return assemble(settings, {
       hidden,
       norm,
       ropes: { rope: readRope(settings, attention) },
       embeddingFactor: gemmaScale(hidden),
-      layer: g =>
-        layer(
-          g,
-          x => attend(g, x, attention),
-          x => gatedMlp(g, x, mlp),
-          { hidden, norm },
-        ),
+      attention: (g, x) => attend(g, x, attention),
+      mlp: (g, x) => gatedMlp(g, x, mlp),
     });
   },
 };

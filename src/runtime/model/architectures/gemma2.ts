@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, gatedMlp, layer, readAttention } from '../blocks.js';
+import { attend, gatedMlp, readAttention, readAttentionBias, readMlp } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
 import { decoder, embedding, weighted, type Node } from '../tree.js';
 import { gemmaActivation, gemmaAttention, gemmaMlp, gemmaNorm, gemmaScale } from './gemma.js';
@@ -30,18 +30,17 @@ export const gemma2: Architecture = {
       { embed: embedding('Gemma2TextScaledWordEmbedding') },
     ),
   graph(settings) {
-    const bias = settings.flag('attention_bias', false);
+    const bias = readAttentionBias(settings);
     const attention = {
       ...readAttention(settings, { kvHeads: 4, headDim: 256 }),
       scale: settings.count('query_pre_attn_scalar', 256) ** -0.5,
       cap: settings.numberOrNull('attn_logit_softcapping', 50),
-      bias: { qkv: bias, o: bias },
+      bias,
     };
     const window = settings.countOrNull('sliding_window', 4096);
     const windows = settings.windows(window, i => (i % 2 === 0 ? 'sliding_attention' : 'full_attention'));
     const { hidden } = attention;
-    const act = gemmaActivation(settings, 'hidden_activation');
-    const mlp = { hidden, act, intermediate: settings.count('intermediate_size'), bias: false };
+    const mlp = readMlp(settings, gemmaActivation(settings, 'hidden_activation'));
     const norm = gemmaNorm(settings);
     return assemble(settings, {
       hidden,
@@ -49,13 +48,9 @@ export const gemma2: Architecture = {
       ropes: { rope: readRope(settings, attention) },
       embeddingFactor: gemmaScale(hidden),
       logitsCap: settings.numberOrNull('final_logit_softcapping', 30),
-      layer: (g, i) =>
-        layer(
-          g,
-          x => attend(g, x, { ...attention, window: windows[i]! }),
-          x => gatedMlp(g, x, mlp),
-          { hidden, norm, norms: 'sandwich' },
-        ),
+      norms: 'sandwich',
+      attention: (g, x, i) => attend(g, x, { ...attention, window: windows[i]! }),
+      mlp: (g, x) => gatedMlp(g, x, mlp),
     });
   },
 };

@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, gatedMlp, layer, readAttention } from '../blocks.js';
+import { attend, gatedMlp, readAttention, readAttentionBias, readMlp } from '../blocks.js';
 import { readRopes } from '../rope-settings.js';
 import { decoder, embedding, weighted } from '../tree.js';
 import { gemmaActivation, gemmaAttention, gemmaMlp, gemmaNorm, gemmaScale } from './gemma.js';
@@ -23,37 +23,32 @@ export const gemma3: Architecture = {
     );
   },
   graph(settings) {
-    const bias = settings.flag('attention_bias', false);
+    const bias = readAttentionBias(settings);
     const norm = gemmaNorm(settings);
     const attention = {
       ...readAttention(settings, { kvHeads: 4, headDim: 256 }),
       scale: settings.count('query_pre_attn_scalar', 256) ** -0.5,
       norm,
-      bias: { qkv: bias, o: bias },
+      bias,
     };
     const pattern = settings.count('sliding_window_pattern', 6);
     const window = settings.countOrNull('sliding_window', 4096);
     const windows = settings.windows(window, i => ((i + 1) % pattern === 0 ? 'full_attention' : 'sliding_attention'));
     const ropes = readRopes(settings, attention.headDim);
     const { hidden } = attention;
-    const act = gemmaActivation(settings, 'hidden_activation');
-    const mlp = { hidden, act, intermediate: settings.count('intermediate_size'), bias: false };
+    const mlp = readMlp(settings, gemmaActivation(settings, 'hidden_activation'));
     return assemble(settings, {
       hidden,
       norm,
       ropes: { rope_local: ropes.local, rope_global: ropes.global },
       embeddingFactor: gemmaScale(hidden),
       logitsCap: settings.numberOrNull('final_logit_softcapping', null),
-      layer(g, i) {
+      norms: 'sandwich',
+      attention(g, x, i) {
         const window = windows[i]!;
-        const rope = window === null ? 'rope_global' : 'rope_local';
-        layer(
-          g,
-          x => attend(g, x, { ...attention, window, rope }),
-          x => gatedMlp(g, x, mlp),
-          { hidden, norm, norms: 'sandwich' },
-        );
+        return attend(g, x, { ...attention, window, rope: window === null ? 'rope_global' : 'rope_local' });
       },
+      mlp: (g, x) => gatedMlp(g, x, mlp),
     });
   },
 };

@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, gatedMlp, layer, readAttention, readMlp, readNorm } from '../blocks.js';
+import { attend, gatedMlp, readAttention, readAttentionBias, readMlp, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
 import { llamaTree } from './llama.js';
 
@@ -9,15 +9,14 @@ export const granite: Architecture = {
   tied: false,
   tree: dimensions => llamaTree('Granite', dimensions),
   graph(settings) {
-    const bias = settings.flag('attention_bias', false);
+    const bias = readAttentionBias(settings);
     const attention = {
       ...readAttention(settings),
-      bias: { qkv: bias, o: bias },
+      bias,
       scale: settings.number('attention_multiplier', 1),
     };
     const mlp = { ...readMlp(settings), bias: settings.flag('mlp_bias', false) };
     const norm = readNorm(settings);
-    const factor = settings.number('residual_multiplier', 1);
     const { hidden } = mlp;
     return assemble(settings, {
       hidden,
@@ -25,13 +24,9 @@ export const granite: Architecture = {
       ropes: { rope: readRope(settings, attention) },
       embeddingFactor: settings.number('embedding_multiplier', 1),
       logitsFactor: 1 / settings.number('logits_scaling', 1),
-      layer: g =>
-        layer(
-          g,
-          x => attend(g, x, attention),
-          x => gatedMlp(g, x, mlp),
-          { hidden, norm, factor },
-        ),
+      branchFactor: settings.number('residual_multiplier', 1),
+      attention: (g, x) => attend(g, x, attention),
+      mlp: (g, x) => gatedMlp(g, x, mlp),
     });
   },
 };

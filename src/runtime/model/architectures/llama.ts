@@ -1,6 +1,6 @@
 import type { Architecture, Dimensions } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, gatedMlp, layer, readAttention, readMlp, readNorm } from '../blocks.js';
+import { attend, gatedMlp, readAttention, readAttentionBias, readMlp, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
 import { activation, decoder, linear, module, weighted, type Node } from '../tree.js';
 
@@ -30,8 +30,8 @@ export const llama: Architecture = {
   tied: false,
   tree: dimensions => llamaTree('Llama', dimensions),
   graph(settings) {
-    const bias = settings.flag('attention_bias', false);
-    const attention = { ...readAttention(settings), bias: { qkv: bias, o: bias } };
+    const bias = readAttentionBias(settings);
+    const attention = { ...readAttention(settings), bias };
     const mlp = { ...readMlp(settings), bias: settings.flag('mlp_bias', false) };
     const norm = readNorm(settings);
     const { hidden } = mlp;
@@ -39,13 +39,8 @@ export const llama: Architecture = {
       hidden,
       norm,
       ropes: { rope: readRope(settings, attention) },
-      layer: g =>
-        layer(
-          g,
-          x => attend(g, x, attention),
-          x => gatedMlp(g, x, mlp),
-          { hidden, norm },
-        ),
+      attention: (g, x) => attend(g, x, attention),
+      mlp: (g, x) => gatedMlp(g, x, mlp),
     });
   },
 };

@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, gatedMlp, layer, readAttention, readMlp, readNorm } from '../blocks.js';
+import { attend, gatedMlp, readAttention, readMlp, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
 import { activation, decoder, linear, module, weighted } from '../tree.js';
 
@@ -29,13 +29,8 @@ export const mistral: Architecture = {
       hidden,
       norm,
       ropes: { rope: readRope(settings, attention) },
-      layer: g =>
-        layer(
-          g,
-          x => attend(g, x, attention),
-          x => gatedMlp(g, x, mlp),
-          { hidden, norm },
-        ),
+      attention: (g, x) => attend(g, x, attention),
+      mlp: (g, x) => gatedMlp(g, x, mlp),
     });
   },
 };

@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, layer, mixture, readAttention, readNorm } from '../blocks.js';
+import { attend, mixture, readAttention, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
 import { activation, decoder, experts, linear, module, weighted } from '../tree.js';
 
@@ -40,13 +40,8 @@ export const mixtral: Architecture = {
       hidden,
       norm,
       ropes: { rope: readRope(settings, { ...attention, theta: 1_000_000 }) },
-      layer: g =>
-        layer(
-          g,
-          x => attend(g, x, attention),
-          x => mixture(g, x, experts),
-          { hidden, norm },
-        ),
+      attention: (g, x) => attend(g, x, attention),
+      mlp: (g, x) => mixture(g, x, experts),
     });
   },
 };

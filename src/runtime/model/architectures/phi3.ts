@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, layer, projectFused, readAttention, readMlp, readNorm, type Mlp } from '../blocks.js';
+import { attend, projectFused, readAttention, readMlp, readNorm, type Mlp } from '../blocks.js';
 import type { Draft } from '../draft.js';
 import type { Value } from '../graph.js';
 import { readRope } from '../rope-settings.js';
@@ -36,13 +36,8 @@ export const phi3: Architecture = {
       hidden,
       norm,
       ropes: { rope: readRope(settings, rope) },
-      layer: g =>
-        layer(
-          g,
-          x => attend(g, x, attention, projectFused),
-          x => fusedMlp(g, x, mlp),
-          { hidden, norm },
-        ),
+      attention: (g, x) => attend(g, x, attention, projectFused),
+      mlp: (g, x) => fusedMlp(g, x, mlp),
     });
   },
 };

@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, gatedMlp, layer, readAttention, readMlp, readNorm } from '../blocks.js';
+import { attend, gatedMlp, readAttention, readMlp, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
 import type { Settings } from '../settings.js';
 import { activation, decoder, linear, module, weighted } from '../tree.js';
@@ -44,13 +44,8 @@ export const qwen2: Architecture = {
       hidden,
       norm,
       ropes: { rope: readRope(settings, attention) },
-      layer: (g, i) =>
-        layer(
-          g,
-          x => attend(g, x, { ...attention, window: windows[i]! }),
-          x => gatedMlp(g, x, mlp),
-          { hidden, norm },
-        ),
+      attention: (g, x, i) => attend(g, x, { ...attention, window: windows[i]! }),
+      mlp: (g, x) => gatedMlp(g, x, mlp),
     });
   },
 };

@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, gatedMlp, layer, mixture, readAttention, readMlp, readNorm } from '../blocks.js';
+import { attend, gatedMlp, mixture, readAttention, readAttentionBias, readMlp, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
 import { activation, decoder, experts, linear, module, weighted } from '../tree.js';
 import { qwen3Attention } from './qwen3.js';
@@ -25,12 +25,12 @@ export const qwen3Moe: Architecture = {
     }));
   },
   graph(settings) {
-    const bias = settings.flag('attention_bias', false);
+    const bias = readAttentionBias(settings);
     const norm = readNorm(settings);
     const sliding = settings.flag('use_sliding_window', false);
     const given = settings.countOrNull('sliding_window', 4096);
     const window = settings.window(sliding ? given : null);
-    const attention = { ...readAttention(settings, { kvHeads: 4 }), norm, window, bias: { qkv: bias, o: bias } };
+    const attention = { ...readAttention(settings, { kvHeads: 4 }), norm, window, bias };
     const mlp = readMlp(settings);
     const { hidden, act } = mlp;
     const count = settings.experts(128);
@@ -45,13 +45,8 @@ export const qwen3Moe: Architecture = {
       hidden,
       norm,
       ropes: { rope: readRope(settings, attention) },
-      layer: (g, i) =>
-        layer(
-          g,
-          x => attend(g, x, attention),
-          x => (sparse(i) ? mixture(g, x, moe) : gatedMlp(g, x, mlp)),
-          { hidden, norm },
-        ),
+      attention: (g, x) => attend(g, x, attention),
+      mlp: (g, x, i) => (sparse(i) ? mixture(g, x, moe) : gatedMlp(g, x, mlp)),
     });
   },
 };

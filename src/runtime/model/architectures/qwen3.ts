@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, gatedMlp, layer, readAttention, readMlp, readNorm } from '../blocks.js';
+import { attend, gatedMlp, readAttention, readAttentionBias, readMlp, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
 import { activation, decoder, linear, module, weighted, type Node } from '../tree.js';
 import { qwenWindows } from './qwen2.js';
@@ -33,10 +33,10 @@ export const qwen3: Architecture = {
       post_attention_layernorm: weighted('Qwen3RMSNorm'),
     })),
   graph(settings) {
-    const bias = settings.flag('attention_bias', false);
+    const bias = readAttentionBias(settings);
     const norm = readNorm(settings);
     const heads = readAttention(settings, { kvHeads: 32, headDim: 128 });
-    const attention = { ...heads, norm, bias: { qkv: bias, o: bias } };
+    const attention = { ...heads, norm, bias };
     const windows = qwenWindows(settings);
     const mlp = readMlp(settings);
     const { hidden } = mlp;
@@ -44,13 +44,8 @@ export const qwen3: Architecture = {
       hidden,
       norm,
       ropes: { rope: readRope(settings, attention) },
-      layer: (g, i) =>
-        layer(
-          g,
-          x => attend(g, x, { ...attention, window: windows[i]! }),
-          x => gatedMlp(g, x, mlp),
-          { hidden, norm },
-        ),
+      attention: (g, x, i) => attend(g, x, { ...attention, window: windows[i]! }),
+      mlp: (g, x) => gatedMlp(g, x, mlp),
     });
   },
 };

@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, gatedMlp, layer, readAttention, readMlp, readNorm } from '../blocks.js';
+import { attend, gatedMlp, readAttention, readAttentionBias, readMlp, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
 import type { Settings } from '../settings.js';
 import { llamaTree } from './llama.js';
@@ -10,8 +10,8 @@ export const smollm3: Architecture = {
   tied: true,
   tree: dimensions => llamaTree('SmolLM3', dimensions),
   graph(settings) {
-    const bias = settings.flag('attention_bias', false);
-    const attention = { ...readAttention(settings, { kvHeads: 4 }), bias: { qkv: bias, o: bias } };
+    const bias = readAttentionBias(settings);
+    const attention = { ...readAttention(settings, { kvHeads: 4 }), bias };
     const mlp = { ...readMlp(settings), bias: settings.flag('mlp_bias', false) };
     const norm = readNorm(settings);
     const rotated = rotatedLayers(settings);
@@ -26,13 +26,8 @@ export const smollm3: Architecture = {
       hidden,
       norm,
       ropes: { rope: readRope(settings, { ...attention, theta: 2_000_000 }) },
-      layer: (g, i) =>
-        layer(
-          g,
-          x => attend(g, x, { ...attention, rope: rotated[i] ? 'rope' : null, window: windows[i]! }),
-          x => gatedMlp(g, x, mlp),
-          { hidden, norm },
-        ),
+      attention: (g, x, i) => attend(g, x, { ...attention, rope: rotated[i] ? 'rope' : null, window: windows[i]! }),
+      mlp: (g, x) => gatedMlp(g, x, mlp),
     });
   },
 };
