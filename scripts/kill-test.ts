@@ -11,6 +11,7 @@ import { BIN } from '../test/support/run-cli.js';
 import { assertUnfinished, snapshot } from '../test/support/run-folder.js';
 import { tempFolder } from '../test/support/temp.js';
 import { tinyLlama, writeModel, type TinyModel } from '../test/support/tiny-model.js';
+import { random as randomStream } from '../src/numerics/random.js';
 
 /** Of all runs that go on after a kill, so many are killed as well. */
 const AGAIN = 0.3;
@@ -45,17 +46,6 @@ interface Kind {
 /** Where a kill fell, by what it left. */
 const STAGES = ['before the work', 'in the parts', 'at the end', 'after run.json'] as const;
 type Stage = (typeof STAGES)[number];
-
-/** Uniform in [0, 1), the same on every machine. */
-function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 interface Ended {
   readonly killed: boolean;
@@ -146,7 +136,7 @@ async function main(): Promise<void> {
     },
   });
   const [kills, seed, layers] = [values.kills, values.seed, values.layers].map(Number) as [number, number, number];
-  const random = generator(seed);
+  const random = randomStream(seed, 'kill-test').float64;
   const kinds: Kind[] = [];
   const tiny = tinyLlama({ hidden: 768, intermediate: 2048, vocabulary: 8192, layers });
   for (const kind of KINDS) kinds.push(await prepare(tiny, kind));

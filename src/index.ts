@@ -4,7 +4,7 @@ export { apply, type Applied, type ApplyOptions } from './run/apply.js';
 export { plan, type PlanOptions } from './run/prepare.js';
 export { convert, type Converted, type ConvertOptions } from './run/convert.js';
 export { evaluate, type EvaluateEvent, type EvaluateOptions, type Evaluation } from './run/evaluate.js';
-export { answer } from './run/answer.js';
+export { answer, type Answered, type AnswerOptions } from './run/answer.js';
 export { compareRuns, type RunComparison } from './run/compare.js';
 export { inspect, type Inspection } from './run/inspect.js';
 export { doctor, type Finding } from './run/doctor.js';

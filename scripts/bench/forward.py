@@ -4,12 +4,11 @@ Prints tokens per second without the time that loading took, and leaves what the
 """
 
 import json
-import os
-import resource
 import sys
 import time
 
 import torch
+import usage
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
@@ -27,11 +26,4 @@ with torch.no_grad():
         nll += torch.nn.functional.cross_entropy(logits[0, :-1], row[0, 1:], reduction="sum").item()
 seconds = time.perf_counter() - start
 print(json.dumps({"nll": nll, "tokens_per_second": sum(row.numel() for row in rows) / seconds}))
-used = resource.getrusage(resource.RUSAGE_SELF)
-with open(os.environ["TENSORPRESS_USAGE"], "w") as file:
-    usage = {
-        "maxRSS": used.ru_maxrss,
-        "userCPUTime": used.ru_utime * 1e6,
-        "systemCPUTime": used.ru_stime * 1e6,
-    }
-    json.dump(usage, file)
+usage.leave()

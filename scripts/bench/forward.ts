@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { forwardPeer, tensorpress, type Ran, type Used } from './child.js';
 import { writeModel, type LlamaShape } from './model.js';
 import type { Bench } from './runs.js';
+import { random } from '../../src/numerics/random.js';
 
 /** SmolLM2-135M: 269 MB in bfloat16. */
 export const LLAMA_135M: LlamaShape = {
@@ -70,7 +71,6 @@ export async function benchForward(
 
 /** Token ids without meaning, the same each time. */
 function tokens(windows: number, context: number, vocabulary: number): number[][] {
-  let state = 1;
-  const next = (): number => (state = Math.imul(state, 1664525) + 1013904223) >>> 8;
-  return Array.from({ length: windows }, () => Array.from({ length: context }, () => next() % vocabulary));
+  const { uint32 } = random(1, 'tokens');
+  return Array.from({ length: windows }, () => Array.from({ length: context }, () => uint32() % vocabulary));
 }

@@ -3,11 +3,9 @@
 Like usage.mjs, it leaves what the process used in the file that TENSORPRESS_USAGE names.
 """
 
-import json
-import os
-import resource
 import sys
 
+import usage
 from llmcompressor import model_free_ptq
 
 model, out, scheme, workers = sys.argv[1:]
@@ -19,11 +17,4 @@ model_free_ptq(
     max_workers=int(workers),
     device="cpu",
 )
-used = resource.getrusage(resource.RUSAGE_SELF)
-with open(os.environ["TENSORPRESS_USAGE"], "w") as file:
-    usage = {
-        "maxRSS": used.ru_maxrss,
-        "userCPUTime": used.ru_utime * 1e6,
-        "systemCPUTime": used.ru_stime * 1e6,
-    }
-    json.dump(usage, file)
+usage.leave()

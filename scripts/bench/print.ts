@@ -2,7 +2,8 @@ import { formatBytes } from '../../src/run/units.js';
 import type { Used } from './child.js';
 import type { ForwardSpeed } from './forward.js';
 import type { KernelRow } from './kernels.js';
-import { median, type MemoryRow, type Rounds, type Speed, type Start } from './runs.js';
+import { median } from '../../src/evaluation/statistics.js';
+import { type MemoryRow, type Rounds, type Speed, type Start } from './runs.js';
 
 export interface Results {
   machine: { cpu: string; cores: number; node: string };

@@ -1,5 +1,6 @@
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { median } from '../../src/evaluation/statistics.js';
 import { formatBytes } from '../../src/run/units.js';
 import { bareNode, copyFolder, peer, tensorpress, type Used } from './child.js';
 import { bytesOf, withLayers, writeModel, type LlamaShape } from './model.js';
@@ -138,9 +139,4 @@ async function intoNew(scratch: string, run: (out: string) => Promise<Used>): Pr
   } finally {
     await rm(out, { recursive: true, force: true });
   }
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
 }

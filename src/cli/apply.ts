@@ -1,20 +1,20 @@
 import { apply, type ApplyOptions } from '../run/apply.js';
 import type { RunEvent } from '../run/events.js';
+import { isCompared, klEstimate, type ComparedQuality } from '../run/quality.js';
 import { worstModules, type Report } from '../run/report.js';
 import { formatBytes, formatDuration } from '../run/units.js';
+import { partFollower, showDownload } from './follow.js';
 import { planLines } from './plan-view.js';
 import { bar, table, type Screen } from './screen.js';
 
 /** `tensorpress apply` */
 export async function applyCommand(options: ApplyOptions, screen: Screen, { json }: { json: boolean }): Promise<void> {
   let part = '';
+  const followEvaluation = partFollower(screen, 'evaluation  ');
   const onEvent = (event: RunEvent) => {
     switch (event.type) {
       case 'download':
-        screen.progress(
-          `  ${event.file}  ${formatBytes(event.bytes)} of ${formatBytes(event.total)}`,
-          event.bytes === event.total,
-        );
+        showDownload(screen, event);
         break;
       case 'plan':
         screen.say(['', ...planLines(event.plan, screen), ''].join('\n'));
@@ -24,11 +24,7 @@ export async function applyCommand(options: ApplyOptions, screen: Screen, { json
         part = event.part;
         break;
       case 'evaluation':
-        screen.progress(
-          `  evaluation  ${event.part.padEnd(10)}  ${String(Math.floor((100 * event.done) / event.total)).padStart(3)} %`,
-          part !== 'evaluation',
-        );
-        part = 'evaluation';
+        followEvaluation(event);
         break;
       case 'remark':
         screen.say(`  ${event.module === undefined ? '' : `${event.module}: `}${event.message}`);
@@ -54,11 +50,9 @@ function progressLine(
   return room < 8 ? `${name}  ${figures}` : `${name}  ${bar(share, room)}  ${figures}`;
 }
 
-function qualityRows(quality: NonNullable<Report['quality']>): string[][] {
-  if (!('kl' in quality)) return [];
-  const { base_perplexity, perplexity, kl } = quality;
-  const spread = `KL ${kl.mean.toPrecision(3)} ± ${kl.error.toPrecision(1)} nats`;
-  return [['perplexity', base_perplexity.toFixed(3), perplexity.toFixed(3), spread]];
+function qualityRow(quality: ComparedQuality): string[] {
+  const { base_perplexity, perplexity } = quality;
+  return ['perplexity', base_perplexity.toFixed(3), perplexity.toFixed(3), `KL ${klEstimate(quality)} nats`];
 }
 
 function doneLines(report: Report, out: string, { color }: Screen): string[] {
@@ -75,7 +69,7 @@ function doneLines(report: Report, out: string, { color }: Screen): string[] {
         report.bits_per_weight.toFixed(2),
         quantized === null ? '' : `${quantized.toFixed(2)} where quantized`,
       ],
-      ...(quality === undefined ? [] : qualityRows(quality)),
+      ...(isCompared(quality) ? [qualityRow(quality)] : []),
     ],
     { right: [1, 2], gap: 5 },
   );

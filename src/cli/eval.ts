@@ -4,6 +4,7 @@ import { answer, type AnswerOptions } from '../run/answer.js';
 import { evaluate, type EvaluateEvent, type EvaluateOptions } from '../run/evaluate.js';
 import type { TaskResult } from '../run/task.js';
 import { formatBytes, formatDuration } from '../run/units.js';
+import { partFollower, showDownload } from './follow.js';
 import { generationLines } from './generations-view.js';
 import { table, type Screen } from './screen.js';
 
@@ -47,14 +48,11 @@ export async function answerCommand(
 
 /** Shows how far it is. */
 function follow(screen: Screen): (event: EvaluateEvent) => void {
-  let part = '';
+  const followPart = partFollower(screen);
   return event => {
     switch (event.type) {
       case 'download':
-        screen.progress(
-          `  ${event.file}  ${formatBytes(event.bytes)} of ${formatBytes(event.total)}`,
-          event.bytes === event.total,
-        );
+        showDownload(screen, event);
         break;
       case 'begin':
         screen.say(`  ${event.windows} windows, ${event.tokens} tokens, ${event.engine}`);
@@ -63,11 +61,7 @@ function follow(screen: Screen): (event: EvaluateEvent) => void {
         screen.say(`  ${event.questions} questions, ${event.tokens} tokens, ${event.engine}`);
         break;
       case 'progress':
-        screen.progress(
-          `  ${event.part.padEnd(10)}  ${String(Math.floor((100 * event.done) / event.total)).padStart(3)} %`,
-          event.part !== part,
-        );
-        part = event.part;
+        followPart(event);
     }
   };
 }

@@ -2,7 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { readFileSync } from 'node:fs';
 import { TensorpressError } from '../errors.js';
 import { errorJson, showError } from './errors.js';
-import type { Device, EngineName } from '../runtime/engine/engine.js';
+import { DEVICES, ENGINES, type Device, type EngineName } from '../runtime/engine/engine.js';
 import { createScreen, type Screen } from './screen.js';
 
 interface Common {
@@ -67,8 +67,8 @@ async function main(argv: readonly string[]): Promise<number> {
       .option('--quiet', 'say nothing but the result and errors')
       .addOption(new Option('--debug', 'show stack traces').hideHelp())
       // common to all commands: how a model would be run, which is nothing to those that do not run one
-      .addOption(new Option('--engine <engine>').choices(['onnx', 'tfjs', 'reference']).hideHelp())
-      .addOption(new Option('--device <device>').choices(['auto', 'cpu', 'webgpu', 'wasm', 'cuda']).hideHelp())
+      .addOption(new Option('--engine <engine>', 'what runs a model').choices([...ENGINES]))
+      .addOption(new Option('--device <device>', 'where a model runs').choices(['auto', ...DEVICES]))
       .addOption(new Option('--threads <n>', 'threads that compute').argParser(threadCount))
       .action(async (...values: unknown[]) => {
         const self = values.at(-1) as Command;
@@ -227,7 +227,7 @@ async function main(argv: readonly string[]): Promise<number> {
   ).option('--out <file>', 'write it to a file');
 
   for (const name of UNBUILT) {
-    const sentence = `\`tensorpress ${name}\` does not exist yet: this version compresses, converts and inspects`;
+    const sentence = `\`tensorpress ${name}\` does not exist yet: this version compresses, converts and judges`;
     const refuse = () => Promise.reject(new TensorpressError('NOT_BUILT', sentence, { hint: HELP }));
     command(`${name} [arguments...]`, '', refuse, { hidden: true }).allowUnknownOption();
   }

@@ -1,6 +1,7 @@
 import { TensorpressError } from '../errors.js';
 import { scoredTokens, type LogitsFile } from '../formats/logits-file.js';
 import { scoresFor, type Scores } from './scores.js';
+import { indexOfLargest } from './statistics.js';
 
 /** Log probabilities of the base that are no larger do not count in a KL: files hold nothing below. */
 const FLOOR = -16;
@@ -34,7 +35,7 @@ export async function scoresOf(base: LogitsFile, model: LogitsFile): Promise<Sco
   for await (const a of base.rows()) {
     const { value } = await modelRows.next();
     const b = value!;
-    const [target, topA, topB] = [targets[i]!, topOf(a), topOf(b)];
+    const [target, topA, topB] = [targets[i]!, indexOfLargest(a), indexOfLargest(b)];
     scores.baseNll[i] = -a[target]!;
     scores.modelNll[i] = -b[target]!;
     scores.kl[i] = divergence(a, b);
@@ -49,13 +50,6 @@ function divergence(a: Float32Array, b: Float32Array): number {
   let sum = 0;
   for (let v = 0; v < a.length; v++) if (a[v]! > FLOOR) sum += Math.exp(a[v]!) * (a[v]! - b[v]!);
   return sum;
-}
-
-/** The first of the largest. */
-function topOf(row: Float32Array): number {
-  let top = 0;
-  for (let v = 1; v < row.length; v++) if (row[v]! > row[top]!) top = v;
-  return top;
 }
 
 const targetsOf = (logits: LogitsFile): Int32Array => scoredTokens(logits).map(place => logits.tokens[place]!);

@@ -57,3 +57,19 @@ export function normalTail(x: number): number {
   }
   return Math.max(0, 0.5 - (Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI)) * sum);
 }
+
+/** Index of the largest, the first of equals. */
+export function indexOfLargest(x: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < x.length; i++) if (x[i]! > x[best]!) best = i;
+  return best;
+}
+
+/** The middle value; of an even number, the mean of the middle two. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const upper = sorted[sorted.length >> 1] ?? NaN;
+  if (sorted.length % 2 === 1) return upper;
+  const lower = sorted[(sorted.length >> 1) - 1] ?? NaN;
+  return lower === upper ? upper : (lower + upper) / 2;
+}

@@ -60,6 +60,46 @@ export async function readFully(handle: FileHandle, bytes: Uint8Array, position:
   return done;
 }
 
+/**
+ * Writes all of `bytes`, however little each call takes.
+ * @param shown the file as messages show it
+ * @throws TensorpressError DISK when the system takes no more; else what it says
+ */
+export async function writeFully(
+  handle: Pick<FileHandle, 'write'>,
+  bytes: Uint8Array,
+  position: number,
+  shown: string,
+): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    const length = Math.min(1 << 30, bytes.length - done);
+    const { bytesWritten } = await handle.write(bytes, done, length, position + done);
+    if (bytesWritten === 0) throw diskError('the system takes no more bytes', shown);
+    done += bytesWritten;
+  }
+}
+
+/**
+ * Opens a file to read for as long as `work` takes.
+ * @throws TensorpressError TENSOR, naming the file as `file` and what was wanted of it
+ */
+export async function withFile<T>(
+  path: string,
+  { file, tensor, fs }: { readonly file: string; readonly tensor?: string; readonly fs: ReadFs },
+  work: (handle: FileHandle) => Promise<T>,
+): Promise<T> {
+  try {
+    const handle = await fs.open(path, 'r');
+    try {
+      return await work(handle);
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw error instanceof TensorpressError ? error : readError(error, file, tensor);
+  }
+}
+
 const READ_FAILURES: Readonly<Record<string, readonly [problem: string, hint: string]>> = {
   ENOENT: ['does not exist', 'fetch the model again, or check the path'],
   EACCES: ['may not be read', 'check the permissions of the file and its folders'],

@@ -1,10 +1,9 @@
 import type { Stats } from 'node:fs';
 import * as promises from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import { roundHalfEven } from '../numerics/floats.js';
-import { diskError, readError, readFully, statFile, type ReadFs, type WriteFs } from './files.js';
+import { diskError, readFully, statFile, withFile, type ReadFs, type WriteFs } from './files.js';
 
 /*
  * The `_logits_` files of llama-perplexity: a text, and for the tokens in the second half of each chunk the log probabilities of the whole
@@ -58,7 +57,7 @@ export function scoredTokens({ context, chunks }: Pick<LogitsText, 'context' | '
 export async function openLogits(path: string, { fs = promises }: { fs?: ReadFs } = {}): Promise<LogitsFile> {
   const file = basename(path);
   const stats = await statFile(path, file, fs);
-  const text = await withFile(path, file, fs, async handle => {
+  const text = await withFile(path, { file, fs }, async handle => {
     const header = new Uint8Array(HEADER_BYTES);
     const { context, vocabulary, chunks } = parseHeader(header.subarray(0, await readFully(handle, header, 0)), file);
     const expected = fileBytes({ context, vocabulary, chunks });
@@ -160,7 +159,7 @@ async function* readRows(path: string, opened: Opened): AsyncGenerator<Float32Ar
   const row = new Float32Array(vocabulary);
   for (let from = 0; from < count; from += memory.length / size) {
     const bytes = memory.subarray(0, Math.min(memory.length, (count - from) * size));
-    await withFile(path, file, fs, async handle => {
+    await withFile(path, { file, fs }, async handle => {
       const now = await handle.stat();
       if (now.size !== stats.size || now.mtimeMs !== stats.mtimeMs) throw changed(file);
       if ((await readFully(handle, bytes, begin + from * size)) < bytes.length) throw changed(file);
@@ -206,24 +205,6 @@ const rowBytes = (vocabulary: number) => ROW_HEADER_BYTES + 4 * Math.floor((voca
 function fileBytes({ context, vocabulary, chunks }: Pick<LogitsText, 'context' | 'vocabulary' | 'chunks'>): number {
   const scored = chunks * (context - 1 - Math.floor(context / 2));
   return HEADER_BYTES + 4 * chunks * context + scored * rowBytes(vocabulary);
-}
-
-async function withFile<T>(
-  path: string,
-  file: string,
-  fs: ReadFs,
-  work: (handle: FileHandle) => Promise<T>,
-): Promise<T> {
-  try {
-    const handle = await fs.open(path, 'r');
-    try {
-      return await work(handle);
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw error instanceof TensorpressError ? error : readError(error, file);
-  }
 }
 
 function damaged(

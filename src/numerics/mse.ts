@@ -1,7 +1,7 @@
 import { roundTo, type ModelDType } from './dtypes.js';
 import type { Grid, Range } from './grid.js';
 import { Blank, blankCodes, type Kernels, type Placed } from './kernels.js';
-import { addErrors, Power, type PowerTables } from './power.js';
+import { addErrors, powerTables, type PowerTables } from './power.js';
 import { qparams, type Quantizer } from './qparams.js';
 import { createKernels } from './wasm.js';
 
@@ -75,7 +75,7 @@ export class MseSearch {
     const steps = Math.max(1, Math.floor(maxshrink * perUnit));
     this.#shrinks = Array.from({ length: steps }, (_, i) => 1 - i / perUnit);
     this.#patience = patience;
-    this.#power = new Power(norm).tables;
+    this.#power = powerTables(norm);
     this.#improved = new Improvements(grid.gridRows * grid.gridColumns, steps);
     this.#at = kernels.place(workplace(grid, args, steps));
   }

@@ -1,7 +1,6 @@
-import { openEngine } from '../runtime/engine/open.js';
 import type { Answered, AnswerTask } from './answer.js';
 import type { EvaluateEvent } from './evaluate.js';
-import { checkPair, taskTicks, withModels } from './evaluation.js';
+import { checkPair, withEngine, withModels } from './evaluation.js';
 import { runnable } from './forward/runnable.js';
 import { judgeTask, readTask } from './task.js';
 import { serve } from './thread-side.js';
@@ -13,17 +12,15 @@ await serve<AnswerTask, EvaluateEvent, Answered>((options, onEvent, stopping) =>
     const other = base && (await runnable(base));
     if (other !== undefined) checkPair(own, other, base!);
     const task = await readTask(options.task, { folder: model.folder, vocabulary: own.decoder.vocabulary });
-    stopping.hold();
-    const engine = await openEngine(options);
-    try {
+    return withEngine(options, stopping, async engine => {
       const tokens = task.rows.reduce((sum, { ids }) => sum + ids.length, 0);
       onEvent({ type: 'questions', engine: engine.description, questions: task.questions.length, tokens });
       const began = performance.now();
-      const ticks = taskTicks(event => {
+      const tell = (event: EvaluateEvent) => {
         stopping.check();
         onEvent(event);
-      });
-      const found = await judgeTask(task, { engine, model: own, base: other, ticks });
+      };
+      const found = await judgeTask(task, { engine, model: own, base: other, tell });
       return {
         model: model.name,
         task: found,
@@ -31,9 +28,6 @@ await serve<AnswerTask, EvaluateEvent, Answered>((options, onEvent, stopping) =>
         peak_memory_bytes: process.resourceUsage().maxRSS * 1024,
         engine: engine.description,
       };
-    } finally {
-      await engine.close();
-      stopping.release();
-    }
+    });
   }),
 );

@@ -15,9 +15,12 @@ export interface ApplyOptions extends PlanOptions {
   readonly out: string;
   /** Replace what the folder holds, an unfinished run included. Default: false. */
   readonly force?: boolean;
-  /** Threads that compute beside the run's own; they change nothing but the time. Default: one per core, fewer for a small model. */
+  /**
+   * Threads that compute beside the run's own. They change nothing of the result but the last bits of what an evaluation finds. Default: one per
+   * core, fewer for a small model.
+   */
   readonly threads?: number;
-  /** What runs the model, and where; a run that needs no data does not run it. */
+  /** What runs the model where the recipe asks for an evaluation, and where. */
   readonly engine?: EngineName;
   readonly device?: Device | 'auto';
   /** The date that the report carries. Default: now. */
@@ -75,6 +78,7 @@ function stageKeeper() {
         where = 'before work began';
         layers = event.plan.model.layers;
       }
+      if (event.type === 'evaluation') where = 'while the result was judged';
       if (event.type !== 'progress') return;
       const of = event.part.startsWith('layers.') ? ` of ${layers}` : '';
       where = `in ${event.part}${of}, ${Math.floor((100 * event.done) / Math.max(1, event.total))} % done`;

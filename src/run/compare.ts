@@ -29,7 +29,7 @@ export interface ComparedRun {
   /** What was read: the text and its windows. */
   readonly text: string;
   readonly rows_sha256: string;
-  /** Whether no other run is both smaller and nearer to the original; null where the runs were not judged on the same text. */
+  /** Whether no other run is both smaller and nearer to the original; null where the runs are not `comparable`. */
   readonly on_front: boolean | null;
   readonly verdict: string;
   /** recipe.yaml with one field on a line, without the recipes that came before it. */
@@ -57,15 +57,16 @@ export async function compareRuns(folders: readonly string[]): Promise<RunCompar
       hint: 'name two run folders or more',
     });
   }
-  const runs = await Promise.all(folders.map(readRun));
-  const names = folders.map(folder => basename(resolve(folder)));
+  const last = folders.map(folder => basename(resolve(folder)));
+  const isAlone = (name: string) => last.indexOf(name) === last.lastIndexOf(name);
+  const names = folders.map((folder, i) => (isAlone(last[i]!) ? last[i]! : folder));
+  const runs = await Promise.all(folders.map((folder, i) => readRun(folder, names[i]!)));
   const notes = differences(runs);
   const comparable = notes.length === 0;
   return {
     version: 1,
-    runs: runs.map(({ protocol: _, context: __, ...run }, i) => ({
+    runs: runs.map(({ protocol: _, context: __, ...run }) => ({
       ...run,
-      name: names.indexOf(names[i]!) === names.lastIndexOf(names[i]!) ? names[i]! : folders[i]!,
       on_front: comparable ? !runs.some(other => beats(other, run)) : null,
     })),
     comparable,
@@ -73,11 +74,12 @@ export async function compareRuns(folders: readonly string[]): Promise<RunCompar
   };
 }
 
-type Read = Omit<ComparedRun, 'name' | 'on_front'> & { readonly protocol: string; readonly context: number };
+type Read = Omit<ComparedRun, 'on_front'> & { readonly protocol: string; readonly context: number };
 
-async function readRun(folder: string): Promise<Read> {
+async function readRun(folder: string, name: string): Promise<Read> {
   const place = { file: folder };
-  const refuse = (sentence: string, hint: string) => new TensorpressError('ARGUMENT', sentence, { place, hint });
+  const refuse = (sentence: string, hint: string, cause?: unknown) =>
+    new TensorpressError('ARGUMENT', sentence, { place, hint, cause });
   const read = (name: string) => readFile(join(folder, name), 'utf8');
   const state = await folderState(folder);
   if (state === 'unfinished' || state === 'replacing') {
@@ -98,6 +100,7 @@ async function readRun(folder: string): Promise<Read> {
     throw refuse(
       `the report.json or the recipe.yaml of ${folder} cannot be read: ${(error as Error).message}`,
       'both are part of a run folder',
+      error,
     );
   }
   const { quality } = report;
@@ -108,6 +111,7 @@ async function readRun(folder: string): Promise<Read> {
     );
   }
   return {
+    name,
     folder,
     title: report.title,
     base: report.plan.model.name,
@@ -137,8 +141,7 @@ function byLines(text: string): string {
 /** Why figures of these runs are not of one kind. */
 function differences(runs: readonly Read[]): string[] {
   const differ = (of: (run: Read) => unknown) => new Set(runs.map(of)).size > 1;
-  const each = (of: (run: Read) => string) =>
-    runs.map(run => `${basename(resolve(run.folder))}: ${of(run)}`).join('; ');
+  const each = (of: (run: Read) => string) => runs.map(run => `${run.name}: ${of(run)}`).join('; ');
   return [
     ...(differ(({ base }) => base) ? [`the runs compress different models (${each(({ base }) => base)})`] : []),
     ...(differ(run => run.rows_sha256)

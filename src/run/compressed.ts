@@ -123,6 +123,44 @@ export async function compressedModules(model: Model, quantization: Json): Promi
   return found;
 }
 
+/** Places where a transform was applied to the weights for good. */
+export const FOLDED: readonly string[] = ['weight_input', 'weight_output'];
+
+/** An entry of `transform_config`: a rotation, and where it acts. */
+export interface TransformEntry {
+  /** Of its group, which names the matrix. */
+  readonly name: string;
+  readonly type: unknown;
+  /** Size of the matrix where it acts on blocks. */
+  readonly block: number | undefined;
+  readonly location: string;
+  readonly inverse: boolean;
+  selects(module: { readonly name: string; readonly classes: readonly string[] }): boolean;
+}
+
+/** @throws TensorpressError MODEL when `transform_config` cannot be understood */
+export function transformEntries(model: Model, { transform_config: transforms }: Json): TransformEntry[] {
+  const groups = isRecord(transforms) && isRecord(transforms['config_groups']) ? transforms['config_groups'] : {};
+  return Object.entries(groups).flatMap(([name, group]) => {
+    const entries: unknown = isRecord(group) ? group['apply'] : undefined;
+    if (!isRecord(group) || !Array.isArray(entries) || !entries.every(isRecord)) {
+      throw unreadable(`transform_config.config_groups.${name} is not understood`, model);
+    }
+    return entries.map((entry): TransformEntry => {
+      const targets = listOf(entry['targets']).map(compilePattern);
+      const ignore = listOf(entry['ignore']).map(compilePattern);
+      return {
+        name,
+        type: group['type'],
+        block: typeof group['head_dim'] === 'number' ? group['head_dim'] : undefined,
+        location: String(entry['location']),
+        inverse: entry['inverse'] === true,
+        selects: module => selects(targets, ignore, module),
+      };
+    });
+  });
+}
+
 const lastName = (module: string) => module.slice(module.lastIndexOf('.') + 1);
 
 /** A scheme of weights that are stored as codes. */
@@ -154,11 +192,12 @@ function readGroup(name: string, group: unknown): ReturnType<typeof normalizeSch
   return scheme === undefined ? normalizeScheme(group) : { scheme, warnings: [] };
 }
 
+/** A list, or one string. */
 function listOf(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : [];
+  return [value].flat().filter(item => typeof item === 'string');
 }
 
-function unreadable(message: string, { folder }: Model): TensorpressError {
+export function unreadable(message: string, { folder }: Model): TensorpressError {
   return new TensorpressError('MODEL', message, {
     place: { file: `${folder}/config.json` },
     hint: 'config.json does not fit the weights, or was written by a program that tensorpress does not know',

@@ -8,7 +8,7 @@ import { safetensorsFolder } from '../outputs/safetensors-folder.js';
 import { loadModel } from '../runtime/model/load.js';
 import type { Model } from '../runtime/model/model.js';
 import { isRecord } from '../schemes/problem.js';
-import { compressedModules, quantizationOf } from './compressed.js';
+import { compressedModules, FOLDED, quantizationOf, transformEntries } from './compressed.js';
 import { denseTensors, DTYPES, type Dense } from './dense.js';
 import { claimFolder, clearOld, journalPath, standing } from './files.js';
 import { lockFolder, newLock, releaseLock } from './lock.js';
@@ -34,9 +34,6 @@ export interface Converted {
   readonly dropped: string | null;
 }
 
-/** Places where a transform was applied to the weights for good. */
-const FOLDED = ['weight_input', 'weight_output'];
-
 /**
  * Decompresses a checkpoint: w = (q - z) s in float32, rounded once to the dtype that is asked for. Files get their names when all tensors
  * are written, config.json comes last; what fails or is stopped before leaves nothing.
@@ -49,7 +46,7 @@ export async function convert({ signal, force = false, ...options }: ConvertOpti
   const model = await loadModel(options.model);
   try {
     const quantization = quantizationOf(model);
-    refuseOnline(quantization);
+    refuseOnline(model, quantization);
     const asked = options.dtype && DTYPES[options.dtype];
     const compressed = await compressedModules(model, quantization);
     const { tensors, activations } = denseTensors(model, compressed, asked);
@@ -123,12 +120,8 @@ async function write(
 }
 
 /** Rotations of activations are a part of the model until they are folded into weights; those of weights are folded already. */
-function refuseOnline({ transform_config: transforms }: Readonly<Record<string, unknown>>): void {
-  const groups = isRecord(transforms) && isRecord(transforms['config_groups']) ? transforms['config_groups'] : {};
-  const places = Object.values(groups)
-    .flatMap(group => (isRecord(group) ? group['apply'] : []))
-    .map(entry => (isRecord(entry) ? entry['location'] : entry));
-  if (places.every(place => FOLDED.includes(String(place)))) return;
+function refuseOnline(model: Model, quantization: Readonly<Record<string, unknown>>): void {
+  if (transformEntries(model, quantization).every(({ location }) => FOLDED.includes(location))) return;
   throw new TensorpressError(
     'NOT_BUILT',
     'this checkpoint rotates activations while it runs (transform_config), and this version of tensorpress does not fold such rotations back yet',

@@ -48,7 +48,7 @@ export async function doctor({
           'llama.cpp tools',
           false,
           `${tools.found.length === 0 ? 'none' : tools.found.join(', ')} on the PATH; without ${tools.missing.join(', ')}`,
-          'install llama.cpp (Debian: llama.cpp-tools, macOS: brew install llama.cpp); only benches of GGUF files use them',
+          'install llama.cpp (Debian: llama.cpp-tools, macOS: brew install llama.cpp); nothing needs them yet',
         ),
   ];
 }

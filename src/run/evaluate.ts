@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import type { ComparedName, Interval } from '../evaluation/bootstrap.js';
@@ -54,12 +53,12 @@ export type Judgement = (Perplexity | Comparison) & {
   readonly intervals: Partial<Readonly<Record<ComparedName, Interval>>> | null;
   /** How far hidden states are from the base's behind the embedding (layer -1) and each layer. */
   readonly layers?: readonly ({ readonly layer: number } & HiddenFigures)[];
-  readonly generations?: readonly Generation[];
-  readonly task?: TaskResult;
   readonly notes: readonly string[];
 };
 
 export type Evaluation = Judgement & {
+  readonly generations?: readonly Generation[];
+  readonly task?: TaskResult;
   readonly model: string;
   readonly data: string;
   readonly protocol: 'windows' | 'llama';
@@ -90,7 +89,6 @@ export type EvaluateOn = Omit<EvaluateTask, 'model' | 'against'> & {
  * @throws TensorpressError ARGUMENT, MODEL, TENSOR, ENGINE, DISK; INTERRUPTED when `signal` says so
  */
 export async function evaluate({ signal, onEvent = () => {}, ...options }: EvaluateOptions): Promise<Evaluation> {
-  checkNumbers(options);
   checkGenerate(options);
   const task: EvaluateTask = {
     ...options,
@@ -108,13 +106,15 @@ export async function evaluate({ signal, onEvent = () => {}, ...options }: Evalu
       },
     );
   } catch (error) {
-    if (options.logits !== undefined) await rm(`${options.logits}.partial`, { force: true }).catch(() => {});
     if (!(error instanceof Stopped)) throw error;
     throw new TensorpressError('INTERRUPTED', 'stopped; nothing was written', { hint: 'run the same command again' });
   }
 }
 
 function checkGenerate({ generate, prompts, against }: EvaluateOptions): void {
+  if (generate !== undefined && !(Number.isInteger(generate) && generate >= 1)) {
+    throw new TensorpressError('ARGUMENT', `generate is ${generate}, expected a whole number from 1 on`);
+  }
   if (prompts !== undefined && generate === undefined) {
     throw new TensorpressError('ARGUMENT', 'there is a prompt, but nothing is to be generated', {
       hint: 'add --generate N',
@@ -124,24 +124,5 @@ function checkGenerate({ generate, prompts, against }: EvaluateOptions): void {
     throw new TensorpressError('ARGUMENT', 'texts are generated side by side with a base, and there is none', {
       hint: 'add --against MODEL',
     });
-  }
-}
-
-function checkNumbers({ context, stride, windows, generate }: EvaluateOptions): void {
-  const least = { context: 2, stride: 1, windows: 1, generate: 1 };
-  for (const [name, value] of Object.entries({ context, stride, windows, generate })) {
-    const from = least[name as keyof typeof least];
-    if (value === undefined || (Number.isInteger(value) && value >= from)) continue;
-    throw new TensorpressError('ARGUMENT', `${name} is ${value}, expected a whole number from ${from} on`);
-  }
-  if (stride !== undefined && stride >= (context ?? 512)) {
-    if (stride === (context ?? 512)) return;
-    throw new TensorpressError(
-      'ARGUMENT',
-      `a stride of ${stride} would leave out tokens between windows of ${context ?? 512}`,
-      {
-        hint: 'the stride is at most the context',
-      },
-    );
   }
 }

@@ -3,19 +3,22 @@ import { TensorpressError } from '../errors.js';
 import { comparisonIntervals, perplexityInterval } from '../evaluation/bootstrap.js';
 import { perplexityOf } from '../evaluation/next-token.js';
 import { comparisonOf } from '../evaluation/scores.js';
-import { openEngine } from '../runtime/engine/open.js';
+import type { Engine } from '../runtime/engine/engine.js';
+import { openEngine, type OpenEngine } from '../runtime/engine/open.js';
 import { resolveModel } from '../runtime/model/hub.js';
 import { loadModel } from '../runtime/model/load.js';
 import type { Model } from '../runtime/model/model.js';
 import type { EvaluateEvent, EvaluateOn, EvaluateTask, Evaluation, Judgement } from './evaluate.js';
-import { batchesOf, type Batch } from './forward/batches.js';
+import { quantizationOf, transformEntries } from './compressed.js';
+import { batchesOf } from './forward/batches.js';
 import type { Forward } from './forward/forward.js';
 import { runnable, type Runnable } from './forward/runnable.js';
 import { generationsOf, promptsOf } from './generations.js';
-import { judgeAgainst, judgeAlone } from './judge.js';
-import { createLogitsFile } from './logits-file.js';
+import { judgeAgainst, judgeAlone, type Judge } from './judge.js';
+import { createLogitsOutput } from './logits-output.js';
+import { progress } from './share.js';
 import { Stopping } from './stopping.js';
-import { judgeTask, readTask, type JudgeTask } from './task.js';
+import { judgeTask, readTask } from './task.js';
 import { windowsOf } from './windows.js';
 
 /** The work of `evaluate`. */
@@ -72,68 +75,86 @@ export async function evaluateModels(
       ? undefined
       : await promptsOf(options.prompts, windows, model, { folder, vocabulary });
   const questions = options.task === undefined ? undefined : await readTask(options.task, { folder, vocabulary });
-  // native code works in this thread now, and ending it would end the process
-  stopping.hold();
-  const engine = await openEngine(options);
-  try {
-    const rows = windows.map(({ ids }) => ids);
-    const batches = batchesOf(rows, { alone: own.alone || (other?.alone ?? false) });
-    const tokens = batches.reduce((sum, { ids }) => sum + ids.length, 0);
+  const rows = windows.map(({ ids }) => ids);
+  const batches = batchesOf(rows, { alone: own.alone || (other?.alone ?? false) });
+  const tokens = batches.reduce((sum, { ids }) => sum + ids.length, 0);
+  const tell = (event: EvaluateEvent) => {
+    stopping.check();
+    onEvent(event);
+  };
+  return withEngine(options, stopping, async engine => {
     onEvent({ type: 'begin', engine: engine.description, windows: windows.length, tokens });
-
     // before the work, so that it is not for nothing where the file cannot be
-    const file = options.logits === undefined ? undefined : await createLogitsFile(options.logits, batches, vocabulary);
-    const began = performance.now();
-    const tell = (event: EvaluateEvent) => {
-      stopping.check();
-      onEvent(event);
-    };
-    const tick = progress([own, ...(other ? [other] : [])], batches, tell);
-    const forward = ({ decoder, reader }: Runnable): Forward => ({ engine, decoder, reader, batches, tick });
-    let judgement: Judgement;
+    const file =
+      options.logits === undefined ? undefined : await createLogitsOutput(options.logits, batches, vocabulary);
     try {
-      judgement =
-        other === undefined
-          ? alone(await judgeAlone(forward(own), windows, file), lengthsOf(windows))
-          : await against(model, forward(own), forward(other), { windows, file });
+      const began = performance.now();
+      const forward = ({ decoder, reader }: Runnable): Forward => ({ engine, decoder, reader, batches });
+      const forwards = [own, ...(other ? [other] : [])].map(forward);
+      const tick = progress(forwards, tell);
+      const [mine, theirs] = forwards.map(run => ({ ...run, tick }));
+      const judgement =
+        theirs === undefined
+          ? alone(await judgeAlone(mine!, windows, file), lengthsOf(windows))
+          : await against(mine!, theirs, {
+              windows,
+              file,
+              unlike: unlikeBasis(model) ?? unlikeBasis(base!),
+            });
+      const seconds = (performance.now() - began) / 1000;
+      const task = questions && (await judgeTask(questions, { engine, model: own, base: other, tell }));
+      const texts =
+        prompts &&
+        other &&
+        (await generationsOf({
+          engine,
+          model: { ...own, name: model.name },
+          base: { ...other, name: base!.name },
+          prompts,
+          tokens: options.generate!,
+          onToken: (done, total) => tell({ type: 'progress', part: 'texts', done, total }),
+        }));
       await file?.finish();
+      return {
+        model: model.name,
+        data: options.data,
+        protocol,
+        context,
+        windows: windows.length,
+        tokens,
+        ...judgement,
+        ...(texts?.generations && { generations: texts.generations }),
+        ...(task && { task }),
+        seconds,
+        tokens_per_second: tokens / seconds,
+        peak_memory_bytes: process.resourceUsage().maxRSS * 1024,
+        engine: engine.description,
+        rows_sha256: sha256,
+        notes: [...notes, ...judgement.notes, ...(texts?.notes ?? [])],
+        logits: options.logits === undefined ? null : resolve(options.logits),
+      };
     } catch (error) {
       await file?.abort();
       throw error;
     }
-    const seconds = (performance.now() - began) / 1000;
-    const task = questions && (await judgeTask(questions, { engine, model: own, base: other, ticks: taskTicks(tell) }));
-    const texts =
-      prompts &&
-      other &&
-      (await generationsOf({
-        engine,
-        model: { ...own, name: model.name },
-        base: { ...other, name: base!.name },
-        prompts,
-        tokens: options.generate!,
-        onToken: (done, total) => tell({ type: 'progress', part: 'texts', done, total }),
-      }));
-    return {
-      model: model.name,
-      data: options.data,
-      protocol,
-      context,
-      windows: windows.length,
-      tokens,
-      ...judgement,
-      ...(texts?.generations && { generations: texts.generations }),
-      ...(task && { task }),
-      seconds,
-      tokens_per_second: tokens / seconds,
-      peak_memory_bytes: process.resourceUsage().maxRSS * 1024,
-      engine: engine.description,
-      rows_sha256: sha256,
-      notes: [...notes, ...judgement.notes, ...(texts?.notes ?? [])],
-      logits: options.logits === undefined ? null : resolve(options.logits),
-    };
+  });
+}
+
+/** Opens an engine for some work. Native code computes in this thread until it is closed, and ending the thread would end the process. */
+export async function withEngine<T>(
+  options: OpenEngine,
+  stopping: Stopping,
+  work: (engine: Engine) => Promise<T>,
+): Promise<T> {
+  stopping.hold();
+  try {
+    const engine = await openEngine(options);
+    try {
+      return await work(engine);
+    } finally {
+      await engine.close();
+    }
   } finally {
-    await engine.close();
     stopping.release();
   }
 }
@@ -144,12 +165,11 @@ function alone(nlls: Float64Array, lengths: readonly number[]): Judgement {
 }
 
 async function against(
-  model: Model,
   own: Forward,
   base: Forward,
-  { windows, file }: Parameters<typeof judgeAgainst>[2],
+  { windows, file, unlike: rotated }: Judge & { readonly unlike: string | undefined },
 ): Promise<Judgement> {
-  const unlike = unlikeHidden(model, own, base);
+  const unlike = unlikeLayers(own, base) ?? rotated;
   const { scores, layers } = await judgeAgainst(own, base, { windows, file, layers: unlike === undefined });
   const figures = comparisonOf(scores);
   return {
@@ -176,30 +196,23 @@ export function checkPair(own: Runnable, base: Runnable, { name }: Model): void 
   });
 }
 
-/** Why hidden states cannot be compared layer by layer, if so. */
-function unlikeHidden({ config }: Model, own: Forward, base: Forward): string | undefined {
-  const [mine, others] = [own.decoder, base.decoder];
-  if (mine.hidden !== others.hidden || mine.layers.length !== others.layers.length) {
-    return 'the models have different layers, so hidden states are not compared';
-  }
-  // a rotation of the residual stream is recorded where it begins
-  if (/"weight_output"[^{}]*embed_tokens/.test(JSON.stringify(config))) {
-    return 'the residual stream of the model is rotated, so hidden states are not compared';
-  }
-  return undefined;
+// Why hidden states cannot be compared layer by layer, if so.
+
+function unlikeLayers({ decoder: mine }: Forward, { decoder: others }: Forward): string | undefined {
+  return mine.hidden === others.hidden && mine.layers.length === others.layers.length
+    ? undefined
+    : 'the models have different layers, so hidden states are not compared';
 }
 
-/** Progress of a task. */
-export function taskTicks(onEvent: (event: EvaluateEvent) => void): JudgeTask['ticks'] {
-  return (models, batches) =>
-    progress(models, batches, event => onEvent(event.type === 'progress' ? { ...event, part: 'task' } : event));
-}
-
-function progress(models: readonly Runnable[], batches: readonly Batch[], onEvent: (event: EvaluateEvent) => void) {
-  const total = models.reduce((sum, { decoder }) => sum + decoder.layers.length + 2, 0) * batches.length;
-  let done = 0;
-  return ({ part }: { part: string }) => {
-    done = Math.min(total, done + 1);
-    onEvent({ type: 'progress', part, done, total });
-  };
+/** A rotation of the residual stream is recorded where the stream begins. */
+function unlikeBasis(model: Model): string | undefined {
+  const { modules, parts, quantized, name } = model;
+  if (!quantized) return undefined;
+  const embeddings = new Set(parts.find(({ id }) => id === 'embedding')?.modules.map(module => module.name));
+  const rotated = transformEntries(model, quantizationOf(model)).some(
+    entry =>
+      entry.location === 'weight_output' &&
+      modules.some(module => embeddings.has(module.name) && entry.selects(module)),
+  );
+  return rotated ? `the residual stream of ${name} is rotated, so hidden states are not compared` : undefined;
 }

@@ -47,11 +47,12 @@ export async function finishRun(ending: Ending): Promise<Applied> {
   for (const output of outputs) await output.finish();
 
   for (const file of inputs.carried) await carry(file, folder);
-  const quality = await judgeResult(prepared, inputs, options, stopping);
-
   const sources = await hashSources(plan.model.source, results);
+  // of the compression: the evaluation has figures of its own
   const seconds = (now() - start) / 1000;
   const peakMemory = process.resourceUsage().maxRSS * 1024;
+  const quality = await judgeResult(prepared, inputs, options, stopping);
+
   const built = buildReport({ plan: summary, results, version: VERSION, date, seconds, peakMemory });
   const report = quality === undefined ? built : withQuality(built, quality);
   const { history: _, ...recipe } = inputs.recipe;

@@ -1,5 +1,6 @@
 import { open, readFile } from 'node:fs/promises';
-import { diskError, errnoOf, writeWhole } from '../formats/files.js';
+import { TensorpressError } from '../errors.js';
+import { diskError, errnoOf, writeFully, writeWhole } from '../formats/files.js';
 import type { PartResult } from './execute.js';
 import type { Fingerprint } from './fingerprint.js';
 
@@ -93,11 +94,10 @@ export async function openJournal(path: string): Promise<Journal> {
     async append(line) {
       const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
       try {
-        for (let done = 0; done < bytes.length;)
-          done += (await file.write(bytes, done, bytes.length - done, at + done)).bytesWritten;
+        await writeFully(file, bytes, at, path);
         await file.datasync();
       } catch (error) {
-        throw diskError(error, path);
+        throw error instanceof TensorpressError ? error : diskError(error, path);
       }
       at += bytes.length;
     },

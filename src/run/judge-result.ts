@@ -37,7 +37,7 @@ export async function judgeResult(
       tokenizer: source.folder,
       ...(engine === undefined ? {} : { engine }),
       ...(device === undefined ? {} : { device }),
-      ...(threads === undefined ? {} : { threads: Math.max(1, threads) }),
+      ...(threads === undefined ? {} : { threads }),
     };
     const tell = (event: EvaluateEvent) => {
       if (event.type === 'progress') onEvent({ ...event, type: 'evaluation' });

@@ -9,7 +9,7 @@ import type { Row } from '../runtime/text/texts.js';
 import type { Batch } from './forward/batches.js';
 import { embedded, type Forward, type States } from './forward/forward.js';
 import { openHead, visitPieces } from './forward/head.js';
-import type { LogitsFile } from './logits-file.js';
+import type { LogitsOutput } from './logits-output.js';
 
 // Behind the logits of a piece of the vocabulary: what is needed of them, so that the logits themselves need not be kept.
 const SUMS: Op = { op: 'log_sum_exp', out: 'sums', in: { x: 'output' }, with: {} };
@@ -18,7 +18,7 @@ const DIVERGENCE: Op = { op: 'divergence', out: 'divergence', in: { a: 'base', b
 
 export interface Judge {
   readonly windows: readonly Row[];
-  readonly file: LogitsFile | undefined;
+  readonly file: LogitsOutput | undefined;
 }
 
 /** Negative log likelihoods of all scored tokens, in their order. */
@@ -41,7 +41,7 @@ export async function judgeAlone(
       scores[b]!.add(await values['sums']!.read(), await values['picked']!.read());
       await file?.take(b, from, count, await values['output']!.read());
       for (const tensor of [targets, ...Object.values(values)]) tensor.dispose();
-      forward.tick?.({ part: 'head', batch: b });
+      forward.tick?.({ part: 'head', share: count / head.vocabulary });
     });
     const places = scoredPlaces(batches, windows);
     return finite(Float64Array.from(places, ({ batch, at }) => scores[batch]!.nll(at)));
@@ -100,7 +100,8 @@ export async function judgeAgainst(
         });
         await file?.take(b, from, count, await mine['output']!.read());
         for (const tensor of [targets, divergence!, ...Object.values(mine), ...Object.values(theirs)]) tensor.dispose();
-        model.tick?.({ part: 'head', batch: b });
+        // of both heads
+        model.tick?.({ part: 'head', share: (2 * count) / decoder.vocabulary });
       });
       const places = scoredPlaces(batches, windows);
       const scores = scoresFor(places.length, { logits: true });

@@ -4,10 +4,12 @@ import type { Engine } from '../runtime/engine/engine.js';
 import { readText, textFile } from '../runtime/text/files.js';
 import type { Row } from '../runtime/text/texts.js';
 import { loadTokenizer } from '../runtime/text/tokenizer.js';
-import { batchesOf, type Batch } from './forward/batches.js';
+import type { EvaluateEvent } from './evaluate.js';
+import { batchesOf } from './forward/batches.js';
 import type { Forward } from './forward/forward.js';
 import type { Runnable } from './forward/runnable.js';
 import { judgeAlone } from './judge.js';
+import { progress } from './share.js';
 
 /** Questions, and their choices as rows of tokens. */
 export interface Task {
@@ -59,22 +61,27 @@ export interface JudgeTask {
   readonly engine: Engine;
   readonly model: Runnable;
   readonly base: Runnable | undefined;
-  /** Makes what is called between batches. */
-  readonly ticks: (of: readonly Runnable[], batches: readonly Batch[]) => Forward['tick'];
+  /** Takes how far it is: may throw to stop. */
+  readonly tell: (event: EvaluateEvent) => void;
 }
 
 /** Answers of a model, and of its base: the choice whose tokens are the most likely after the context. */
-export async function judgeTask(task: Task, { engine, model, base, ticks }: JudgeTask): Promise<TaskResult> {
+export async function judgeTask(task: Task, { engine, model, base, tell }: JudgeTask): Promise<TaskResult> {
   const { file, questions, rows } = task;
   const models = base === undefined ? [model] : [model, base];
   const inOrder = [...rows.keys()].sort((a, b) => rows[a]!.ids.length - rows[b]!.ids.length || a - b);
   const sorted = inOrder.map(row => rows[row]!);
-  const batched = models.map(({ alone }) => batchesOf(sorted.map(({ ids }) => ids), { alone })); // prettier-ignore
-  const tick = ticks(models, batched[0]!);
+  const ids = sorted.map(row => row.ids);
+  const forwards = models.map(({ decoder, reader, alone }): Forward => ({
+    engine,
+    decoder,
+    reader,
+    batches: batchesOf(ids, { alone }),
+  }));
+  const tick = progress(forwards, tell, 'task');
   const figures: TaskFigures[] = [];
-  for (const [m, { decoder, reader }] of models.entries()) {
-    const forward: Forward = { engine, decoder, reader, batches: batched[m]!, ...(tick && { tick }) };
-    const nlls = await judgeAlone(forward, sorted, undefined);
+  for (const forward of forwards) {
+    const nlls = await judgeAlone({ ...forward, tick }, sorted, undefined);
     const likelihoods = new Float64Array(rows.length);
     let at = 0;
     sorted.forEach(({ ids, scoredFrom }, i) => {

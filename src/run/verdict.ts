@@ -1,3 +1,4 @@
+import { median } from '../evaluation/statistics.js';
 import { placeOf } from './places.js';
 import { damagedLayers, isCompared, klEstimate, layerNames, type ComparedQuality } from './quality.js';
 import type { ModuleReport, Report } from './report.js';
@@ -61,8 +62,7 @@ function diagnosis(quality: ComparedQuality, coded: readonly ModuleReport[]): Di
     return { where: 'the damage is spread over the layers', remedy: everywhere(weights) };
   }
   const where = `the damage is in ${layerNames(range)}`;
-  const errors = within.map(({ relMSE }) => relMSE!).sort((a, b) => a - b);
-  if (worst.relMSE! < OUTLIER * errors[errors.length >> 1]!) {
+  if (worst.relMSE! < OUTLIER * median(within.map(({ relMSE }) => relMSE!))) {
     return { where, remedy: better(within, range.from < 0 ? 'these weights' : layerNames(range)) };
   }
   const place = placeOf(worst.module)?.place;

@@ -1,6 +1,6 @@
 import { TensorpressError } from '../errors.js';
 import { extname } from 'node:path';
-import { evaluationRows, type TokenRows } from '../runtime/text/texts.js';
+import { evaluationRows, hashRows, type TokenRows } from '../runtime/text/texts.js';
 import { loadTokenizer, type Tokenizer } from '../runtime/text/tokenizer.js';
 import type { EvaluateOn } from './evaluate.js';
 
@@ -48,7 +48,7 @@ async function llamaWindows(
     ...tokenizer,
     encode(text, how) {
       const ids = tokenizer.encode(text, how);
-      if (bos !== undefined && addsBos) ids.unshift(bos);
+      if (addsBos && bos !== undefined) ids.unshift(bos);
       tokens = ids.length;
       return ids;
     },
@@ -67,8 +67,9 @@ async function llamaWindows(
   }
   const scoredFrom = Math.floor(context / 2) + 1;
   const first = (ids: Int32Array) => {
-    if (bos !== undefined && addsBos) ids[0] = bos;
+    if (addsBos && bos !== undefined) ids[0] = bos;
     return ids;
   };
-  return { ...rows, rows: rows.rows.map(({ ids }) => ({ ids: first(ids), scoredFrom })) };
+  const windowed = rows.rows.map(({ ids }) => ({ ids: first(ids), scoredFrom }));
+  return { ...rows, rows: windowed, sha256: hashRows(windowed) };
 }

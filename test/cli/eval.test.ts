@@ -88,9 +88,9 @@ describe('eval', () => {
 
   it('wants numbers that make sense', async () => {
     for (const [args, sentence] of [
-      [['--context', '1'], /context is 1, expected a whole number from 2 on/],
+      [['--context', '1'], /context is 1, expected 2 at least/],
       [['--windows', '0'], /windows is 0/],
-      [['--context', '64', '--stride', '65'], /a stride of 65 would leave out tokens between windows of 64/],
+      [['--context', '64', '--stride', '65'], /stride is 65, expected at most the context of 64/],
       [['--context', 'many'], /--context <n>.*'many' is invalid/],
       [['--context', '-5'], /--context/],
       [['--protocol', 'mine'], /--protocol/],

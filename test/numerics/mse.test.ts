@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { roundArray, type ModelDType } from '../../src/numerics/dtypes.js';
 import { accumulateRange, emptyRange, makeGrid, type Grid, type Range } from '../../src/numerics/grid.js';
 import { MSE, MseSearch, NVFP4_EXPANDED_MSE, type SearchArgs, type SearchOptions } from '../../src/numerics/mse.js';
-import { Power } from '../../src/numerics/power.js';
+import { powerTables, raise } from '../../src/numerics/power.js';
 import { qparams } from '../../src/numerics/qparams.js';
 import { dequantize, quantize } from '../../src/numerics/quantize.js';
 import { normalizeArgs } from '../../src/schemes/args.js';
@@ -57,7 +57,7 @@ function search(
 function byDefinition(x: Float32Array, grid: Grid, args: SearchArgs, options: SearchOptions): Range {
   const { min, max } = rangeOf(x, grid);
   const best = { min: min.slice(), max: max.slice(), error: new Float64Array(min.length).fill(Infinity) };
-  const power = new Power(options.norm);
+  const tables = powerTables(options.norm);
   let idle = 0;
   for (let i = 0; i < Math.floor(options.maxshrink * options.grid) && idle < options.patience; i++) {
     const p = Math.fround(1 - i / options.grid);
@@ -69,7 +69,7 @@ function byDefinition(x: Float32Array, grid: Grid, args: SearchArgs, options: Se
     for (let row = 0; row < grid.rows; row++) {
       const ofRow = new Float64Array(grid.gridColumns); // a row's errors are added up first, then the rows'
       for (let c = 0, at = row * grid.columns; c < grid.columns; c++, at++) {
-        ofRow[Math.floor(c / grid.blockColumns)]! += power.of(Math.abs(wHat[at]! - x[at]!));
+        ofRow[Math.floor(c / grid.blockColumns)]! += raise(Math.abs(wHat[at]! - x[at]!), tables);
       }
       ofRow.forEach((e, b) => (error[Math.floor(row / grid.blockRows) * grid.gridColumns + b]! += e));
     }

@@ -397,12 +397,12 @@ describe('evaluate', () => {
   });
 
   for (const [options, message] of [
-    [{ context: 1 }, /context is 1, expected a whole number from 2 on/],
+    [{ context: 1 }, /context is 1, expected 2 at least/],
     [{ context: 2.5 }, /context is 2\.5/],
     [{ stride: 0 }, /stride is 0/],
     [{ windows: 0 }, /windows is 0/],
-    [{ context: 16, stride: 17 }, /stride of 17 would leave out tokens/],
-    [{ stride: 513 }, /stride of 513/],
+    [{ context: 16, stride: 17 }, /stride is 17, expected at most the context of 16/],
+    [{ stride: 513 }, /stride is 513/],
   ] as const) {
     it(`refuses ${JSON.stringify(options)}`, () =>
       assert.rejects(evaluate({ model: EXAMPLE, data: EXCERPT, ...options }), { code: 'ARGUMENT', message }));

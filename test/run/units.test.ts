@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { formatBytes, formatCount, formatDuration, formatScheme } from '../../src/run/units.js';
+import { formatBytes, formatCount, formatDuration, formatEstimate, formatScheme } from '../../src/run/units.js';
 import { preset } from '../../src/schemes/presets.js';
 
 describe('units', () => {
@@ -54,4 +54,16 @@ describe('units', () => {
       assert.deepEqual([formatScheme(w!), i && formatScheme(i)], [weights, inputs]);
     });
   }
+});
+
+describe('an estimate', () => {
+  it('has the digits that its interval leaves', () => {
+    const estimate = (value: number, half?: number) =>
+      formatEstimate(value, half === undefined ? undefined : { low: value - half, high: value + half });
+    assert.deepEqual(
+      [estimate(0.00726, 0.00037), estimate(0.0312, 0.002), estimate(15.83, 1.1), estimate(0.0312), estimate(0, 0)],
+      ['0.0073 ± 0.0004', '0.031 ± 0.002', '16 ± 1', '0.031', '0'],
+    );
+    assert.equal(estimate(3.21e-8, 2e-9), '3.2e-8 ± 2e-9');
+  });
 });

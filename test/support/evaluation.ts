@@ -52,13 +52,14 @@ export function nll(row: Float32Array, target: number): number {
   return largest + Math.log(row.reduce((sum, x) => sum + Math.exp(x - largest), 0)) - row[target]!;
 }
 
-/** Largest difference of two arrays. */
+/** Largest difference of two arrays; NaN, which is below no bound, where one is not a number. */
 export function largestError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (actual.length !== expected.length) return Infinity;
   let largest = 0;
   for (let i = 0; i < expected.length; i++) {
     const error = Math.abs(actual[i]! - expected[i]!);
-    if (!(error <= largest)) largest = error;
+    if (Number.isNaN(error)) return NaN;
+    largest = Math.max(largest, error);
   }
   return largest;
 }

@@ -1,9 +1,8 @@
 import type { Stats } from 'node:fs';
 import * as promises from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TensorpressError } from '../../errors.js';
-import { readError, readFully, statFile, type ReadFs } from '../files.js';
+import { readFully, statFile, withFile, type ReadFs } from '../files.js';
 import { printable } from '../printable.js';
 import type { Source, SourceFile, TensorInfo } from '../source.js';
 import { headerLength, parseHeader, PREFIX_BYTES, type Header, type Placed } from './header.js';
@@ -67,7 +66,7 @@ export async function openSafetensors(path: string, { fs = promises }: { fs?: Re
 async function openFile(folder: string, name: string, fs: ReadFs): Promise<Opened> {
   const path = join(folder, name);
   const stats = await statFile(path, name, fs);
-  const bytes = await withFile(path, name, undefined, fs, async handle => {
+  const bytes = await withFile(path, { file: name, fs }, async handle => {
     const prefix = new Uint8Array(PREFIX_BYTES);
     const available = await readFully(handle, prefix, 0);
     const whole = new Uint8Array(PREFIX_BYTES + headerLength(prefix.subarray(0, available), stats.size, name));
@@ -93,32 +92,13 @@ async function readTensor(
   }
   const rowBytes = rowCount === 0 ? 0 : (end - begin) / rowCount;
   const length = (to - from) * rowBytes;
-  return await withFile(path, file, name, fs, async handle => {
+  return await withFile(path, { file, tensor: name, fs }, async handle => {
     const now = await handle.stat();
     if (!now.isFile() || now.size !== stats.size || now.mtimeMs !== stats.mtimeMs) throw changed(file, name);
     const bytes = memory?.(length) ?? allocate(length, file, name);
     if ((await readFully(handle, bytes, begin + from * rowBytes)) < length) throw changed(file, name);
     return bytes;
   });
-}
-
-async function withFile<T>(
-  path: string,
-  file: string,
-  tensor: string | undefined,
-  fs: ReadFs,
-  work: (handle: FileHandle) => Promise<T>,
-): Promise<T> {
-  try {
-    const handle = await fs.open(path, 'r');
-    try {
-      return await work(handle);
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw error instanceof TensorpressError ? error : readError(error, file, tensor);
-  }
 }
 
 /** Zeroed memory of its own (not a slice of a pool), so that any typed array can view it. */

@@ -2,7 +2,7 @@ import * as promises from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { TensorpressError } from '../../errors.js';
-import { diskError, errnoOf, readFully, type WriteFs } from '../files.js';
+import { diskError, errnoOf, readFully, writeFully, type WriteFs } from '../files.js';
 import type { FileLayout } from './layout.js';
 
 /** A safetensors file that is being filled. It has its name only once it is complete. */
@@ -65,15 +65,6 @@ export async function openForWriting(
       : reopen(path, layout.bytes, complete, fs),
   );
 
-  /** Writes all of `bytes`, however little each call takes. */
-  const writeAt = async (bytes: Uint8Array, position: number): Promise<void> => {
-    for (let done = 0; done < bytes.length;) {
-      const length = Math.min(1 << 30, bytes.length - done);
-      const { bytesWritten } = await handle.write(bytes, done, length, position + done);
-      if (bytesWritten === 0) throw diskError('the system takes no more bytes', shown);
-      done += bytesWritten;
-    }
-  };
   const abort = async (): Promise<void> => {
     await handle.close();
     await fs.rm(partial, { force: true });
@@ -83,7 +74,7 @@ export async function openForWriting(
     try {
       await attempt(async () => {
         await handle.truncate(layout.bytes);
-        await writeAt(layout.header, 0);
+        await writeFully(handle, layout.header, 0, shown);
       });
     } catch (error) {
       await abort().catch(() => {}); // the first error says more
@@ -111,7 +102,7 @@ export async function openForWriting(
     abort,
     write: async (name, offset, bytes) => {
       const position = locate(name, offset, bytes.length);
-      await attempt(() => writeAt(bytes, position));
+      await attempt(() => writeFully(handle, bytes, position, shown));
       missing.set(name, missing.get(name)! - bytes.length);
     },
     read: async (name, offset, bytes) => {

@@ -1,19 +1,14 @@
 import { TensorpressError } from '../../errors.js';
 import { outside, type Dress, type Rotation } from '../../runtime/model/dress.js';
 import type { Model } from '../../runtime/model/model.js';
-import type { QuantizationArgs } from '../../schemes/args.js';
-import { normalizeArgs } from '../../schemes/args.js';
-import { isRecord } from '../../schemes/problem.js';
-import { compilePattern, selects } from '../../schemes/targets.js';
-import type { Schemes } from '../compressed.js';
+import { normalizeArgs, type QuantizationArgs } from '../../schemes/args.js';
+import { FOLDED, transformEntries, unreadable, type Schemes, type TransformEntry } from '../compressed.js';
 import type { Reader } from './reader.js';
 
 type Json = Readonly<Record<string, unknown>>;
 type Spot = 'input' | 'output' | 'q' | 'k';
 
 const SPOTS: Readonly<Record<string, Spot>> = { input: 'input', output: 'output', q_attn: 'q', k_cache: 'k' };
-/** Applied to the weights for good. */
-const FOLDED = ['weight_input', 'weight_output'];
 
 /** A tied head reads the embedding's weight, but is a Linear of its own. */
 const linearOf = (module: string): string => (module === 'model.embed_tokens' ? 'lm_head' : module);
@@ -62,7 +57,7 @@ export async function dressOf(model: Model, quantization: Json, schemes: Schemes
 function cacheScheme(model: Model, { kv_cache_scheme: given }: Json): QuantizationArgs | undefined {
   if (given == null) return undefined;
   const { args, problems } = normalizeArgs(given);
-  if (args === undefined) throw unreadable(model, `quantization_config.kv_cache_scheme: ${problems[0]!.message}`);
+  if (args === undefined) throw unreadable(`quantization_config.kv_cache_scheme: ${problems[0]!.message}`, model);
   if (args.dynamic !== false) {
     throw new TensorpressError(
       'NOT_BUILT',
@@ -77,45 +72,29 @@ function cacheScheme(model: Model, { kv_cache_scheme: given }: Json): Quantizati
 }
 
 /** Entries of transform_config that act while the model runs. */
-function readRotations(model: Model, { transform_config: transforms }: Json) {
-  const groups = isRecord(transforms) && isRecord(transforms['config_groups']) ? transforms['config_groups'] : {};
-  return Object.entries(groups).flatMap(([name, group]) => {
-    if (!isRecord(group) || !Array.isArray(group['apply'])) {
-      throw unreadable(model, `transform_config.config_groups.${name} is not understood`);
-    }
-    return group['apply'].filter(isRecord).flatMap(entry => {
-      const location = String(entry['location']);
-      if (FOLDED.includes(location)) return [];
-      const at = SPOTS[location];
-      if (at === undefined) throw unreadable(model, `transform_config: ${location} is no place that is known`);
-      return [rotation(model, name, group, entry, location, at)];
-    });
-  });
+function readRotations(model: Model, quantization: Json) {
+  return transformEntries(model, quantization)
+    .filter(({ location }) => !FOLDED.includes(location))
+    .map(entry => rotation(model, entry));
 }
 
-function rotation(model: Model, name: string, group: Json, entry: Json, location: string, at: Spot) {
+function rotation(model: Model, { name, type, block, location, inverse, selects }: TransformEntry) {
   const { tensors } = model.source;
-  const inverse = entry['inverse'] === true;
-  const orthogonal = group['type'] === 'hadamard' || group['type'] === 'random-hadamard';
+  const at = SPOTS[location];
+  if (at === undefined) throw unreadable(`transform_config: ${location} is no place that is known`, model);
+  const orthogonal = type === 'hadamard' || type === 'random-hadamard';
   if (inverse && !orthogonal) {
-    throw new TensorpressError(
-      'NOT_BUILT',
-      `transform ${name} of type ${String(group['type'])} is inverted while it runs`,
-      {
-        place: { file: `${model.folder}/config.json` },
-        hint: 'only Hadamard transforms, whose inverse is their transpose, run here',
-      },
-    );
+    throw new TensorpressError('NOT_BUILT', `transform ${name} of type ${String(type)} is inverted while it runs`, {
+      place: { file: `${model.folder}/config.json` },
+      hint: 'only Hadamard transforms, whose inverse is their transpose, run here',
+    });
   }
   const suffix = `.${name}_${location}.weight`;
-  const block = typeof group['head_dim'] === 'number' ? group['head_dim'] : undefined;
   // modules that share a matrix of their size find it under the first of them
   const shared = [...tensors.values()].filter(tensor => tensor.name.endsWith(suffix));
-  const targets = listOf(entry['targets']).map(compilePattern);
-  const ignore = listOf(entry['ignore']).map(compilePattern);
   return {
     at,
-    selects: (module: string, classes: readonly string[]) => selects(targets, ignore, { name: module, classes }),
+    selects: (module: string, classes: readonly string[]) => selects({ name: module, classes }),
     of(module: string, width: number | undefined): Rotation {
       const size = block ?? width;
       const own = tensors.get(module + suffix);
@@ -130,15 +109,4 @@ function rotation(model: Model, name: string, group: Json, entry: Json, location
       return { matrix: outside(matrix.name, inverse), factor };
     },
   };
-}
-
-function listOf(value: unknown): string[] {
-  return (Array.isArray(value) ? value : [value]).filter(item => typeof item === 'string');
-}
-
-function unreadable({ folder }: Model, message: string): TensorpressError {
-  return new TensorpressError('MODEL', message, {
-    place: { file: `${folder}/config.json` },
-    hint: 'config.json was written by a program that tensorpress does not know',
-  });
 }

@@ -12,6 +12,12 @@ import { ropeTables, weightLoader } from './supplies.js';
 /** Elements that are read together where few of them are needed. */
 const NEIGHBOURS = 1 << 20;
 
+/** Work that is done: its share of what a part does for one batch. The shares of a part add up to the number of batches. */
+export interface Done {
+  readonly part: string;
+  readonly share: number;
+}
+
 export interface Forward {
   readonly engine: Engine;
   readonly decoder: Decoder;
@@ -21,8 +27,8 @@ export interface Forward {
   readonly storage?: Storage;
   /** Weights of the head that are in memory at a time. Default: 2^23. */
   readonly headElements?: number;
-  /** Called between batches: may throw to stop. */
-  readonly tick?: (done: { part: string; batch: number }) => void;
+  /** Called between pieces of work: may throw to stop. */
+  readonly tick?: (done: Done) => void;
 }
 
 /** The hidden states of all batches between two parts of a model. */
@@ -96,7 +102,7 @@ async function embed({ engine, decoder, reader, batches, tick }: Forward, stream
     const { output } = await program.run({ [gather.in.table]: rowsOf, ids: places });
     places.dispose();
     await stream.next(b, output!);
-    tick?.({ part: 'embedding', batch: b });
+    tick?.({ part: 'embedding', share: 1 });
   }
   rowsOf.dispose();
 }

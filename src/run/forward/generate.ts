@@ -1,12 +1,12 @@
+import { indexOfLargest } from '../../evaluation/statistics.js';
 import type { Engine, Tensor } from '../../runtime/engine/engine.js';
-import type { Graph, Value } from '../../runtime/model/graph.js';
+import type { Value } from '../../runtime/model/graph.js';
 import { PAST, stored, withPast } from '../../runtime/model/past.js';
-import { ropeTable } from '../../runtime/model/rope.js';
 import { slice } from '../../runtime/model/slice.js';
 import { embedded, type Forward } from './forward.js';
 import { runLayer } from './layer.js';
 import { resident } from './resident.js';
-import { weightsOf } from './supplies.js';
+import { floats, tablesAt, weightsOf } from './supplies.js';
 
 export interface GenerateOptions {
   /** New tokens at most. */
@@ -41,17 +41,26 @@ export function openGenerator(model: Pick<Forward, 'engine' | 'decoder' | 'reade
   const logits = slice(head.ops, ['output']);
   const program = engine.compile(logits);
 
+  /** Keys and values of the tokens before, from position 0 on. */
+  const pastOf = (length: number, keys: Rows, values: Rows): Record<Value, Tensor> => {
+    if (length === 0) return {};
+    const positions = engine.tensor(
+      Int32Array.from({ length }, (_, i) => i),
+      [length],
+    );
+    return { [PAST.k]: keys.tensor(), [PAST.v]: values.tensor(), [PAST.positions]: positions };
+  };
+
   /** The logits of the last of some tokens, which follow those of the cache and join them. */
   const step = async (ids: Int32Array, cache: Cache): Promise<Float32Array | Float64Array> => {
-    const from = cache.positions.length;
+    const from = cache.length;
     const batches = [{ ids, length: ids.length, first: 0, rows: 1 }];
     const { stream } = await embedded({ ...model, batches });
     const positions = Int32Array.from(ids, (_, i) => from + i);
     try {
       for (const [index, { first, next, k, v }] of layers.entries()) {
         const { keys, values } = cache.layers[index]!;
-        const past = from === 0 ? {} : { [PAST.k]: keys.tensor(), [PAST.v]: values.tensor() };
-        const given = { ...past, ...tablesOf(model, first, positions, cache.positions) };
+        const given = { ...pastOf(from, keys, values), ...tablesAt(engine, decoder, first, positions) };
         const keep = new Map([
           [k, (made: Tensor) => keys.append(made)],
           [v, (made: Tensor) => values.append(made)],
@@ -70,7 +79,7 @@ export function openGenerator(model: Pick<Forward, 'engine' | 'decoder' | 'reade
       const row = (await output!.read()).slice();
       last.dispose();
       output!.dispose();
-      cache.positions = Int32Array.from({ length: from + ids.length }, (_, i) => i);
+      cache.length += ids.length;
       return row;
     } finally {
       await stream.close();
@@ -80,13 +89,13 @@ export function openGenerator(model: Pick<Forward, 'engine' | 'decoder' | 'reade
   return {
     async generate(prompt, { tokens, eos = [], onToken = () => {} }) {
       const cache: Cache = {
-        positions: new Int32Array(0),
+        length: 0,
         layers: layers.map(() => ({ keys: new Rows(engine), values: new Rows(engine) })),
       };
       const made: number[] = [];
       let ids = Int32Array.from(prompt);
       while (made.length < tokens) {
-        const token = largest(await step(ids, cache));
+        const token = indexOfLargest(await step(ids, cache));
         made.push(token);
         onToken();
         if (eos.includes(token)) break;
@@ -100,7 +109,7 @@ export function openGenerator(model: Pick<Forward, 'engine' | 'decoder' | 'reade
 
 /** What layers keep of the tokens that went through them. */
 interface Cache {
-  positions: Int32Array;
+  length: number;
   readonly layers: readonly { readonly keys: Rows; readonly values: Rows }[];
 }
 
@@ -111,14 +120,14 @@ class Rows {
   #width = 0;
 
   constructor(private readonly engine: Engine) {
-    this.#data = arrayOf(engine, 0);
+    this.#data = floats(engine, 0);
   }
 
   async append(rows: Tensor): Promise<void> {
     const data = await rows.read();
     const length = this.#length + data.length;
     if (length > this.#data.length) {
-      const larger = arrayOf(this.engine, 2 * length);
+      const larger = floats(this.engine, 2 * length);
       larger.set(this.#data.subarray(0, this.#length));
       this.#data = larger;
     }
@@ -132,33 +141,4 @@ class Rows {
   tensor(): Tensor {
     return this.engine.tensor(this.#data.subarray(0, this.#length), [this.#length / this.#width, this.#width]);
   }
-}
-
-/** Positions of a run's tokens and of those before it, and the angles of the run's. */
-function tablesOf(
-  { engine, decoder }: Pick<Forward, 'engine' | 'decoder'>,
-  { ropes }: Graph,
-  positions: Int32Array,
-  past: Int32Array,
-): Record<Value, Tensor> {
-  const tables: Record<Value, Tensor> = { positions: engine.tensor(positions, [positions.length]) };
-  if (past.length > 0) tables[PAST.positions] = engine.tensor(past, [past.length]);
-  for (const name of ropes) {
-    const { cos, sin } = ropeTable(decoder.ropes[name]!, positions, engine.precision);
-    const shape = [positions.length, cos.length / positions.length];
-    tables[`${name}.cos`] = engine.tensor(cos, shape);
-    tables[`${name}.sin`] = engine.tensor(sin, shape);
-  }
-  return tables;
-}
-
-function arrayOf({ precision }: Engine, length: number): Float32Array | Float64Array {
-  return precision === 'float64' ? new Float64Array(length) : new Float32Array(length);
-}
-
-/** Index of the largest, the first of equals. */
-function largest(x: Float32Array | Float64Array): number {
-  let best = 0;
-  for (let i = 1; i < x.length; i++) if (x[i]! > x[best]!) best = i;
-  return best;
 }

@@ -1,9 +1,9 @@
-import type { Engine, Tensor } from '../../runtime/engine/engine.js';
+import type { Tensor } from '../../runtime/engine/engine.js';
 import type { Graph, Op, Value } from '../../runtime/model/graph.js';
 import { stages, type Slice } from '../../runtime/model/slice.js';
-import type { Batch } from './batches.js';
-import { openStream, type Storage, type Stream } from './stream.js';
-import { weightsOf, type RopeTables, type WeightLoader } from './supplies.js';
+import type { Done, Forward } from './forward.js';
+import { openStream, type Stream } from './stream.js';
+import { floats, weightsOf, type RopeTables, type WeightLoader } from './supplies.js';
 
 export interface LayerRun {
   readonly layer: Graph;
@@ -17,12 +17,7 @@ export interface LayerRun {
   readonly keep?: ReadonlyMap<Value, (tensor: Tensor) => Promise<void>>;
 }
 
-interface Place {
-  readonly engine: Engine;
-  readonly batches: readonly Batch[];
-  readonly storage?: Storage;
-  readonly tick?: (done: { part: string; batch: number }) => void;
-}
+type Place = Pick<Forward, 'engine' | 'batches' | 'storage' | 'tick'>;
 
 /**
  * Runs a layer over all batches. A mixture of experts cuts it into stages: what later stages need of earlier ones lies in streams, so that one
@@ -42,9 +37,14 @@ export async function runLayer(place: Place, run: LayerRun): Promise<void> {
     await to.next(batch, tensor);
   };
   try {
-    for (const stage of stages(layer, ['output', ...(keep?.keys() ?? [])])) {
-      if ('slice' in stage) await runSlice(place, run, stage.slice, carried, give);
-      else await runMixture(place, run, stage.mixture, stage.expert, carried, give);
+    const parts = stages(layer, ['output', ...(keep?.keys() ?? [])]);
+    for (const stage of parts) {
+      const stagePlace = {
+        ...place,
+        tick: (done: Done) => place.tick?.({ ...done, share: done.share / parts.length }),
+      };
+      if ('slice' in stage) await runSlice(stagePlace, run, stage.slice, carried, give);
+      else await runMixture(stagePlace, run, stage.mixture, stage.expert, carried, give);
     }
   } finally {
     for (const [value, own] of carried) if (value !== 'hidden') await own.close();
@@ -69,7 +69,7 @@ async function runSlice(
       if (from !== undefined) inputs[value] = await from.read(b);
     }
     for (const [value, tensor] of Object.entries(await program.run(inputs))) await give(value, b, tensor);
-    tick?.({ part, batch: b });
+    tick?.({ part, share: 1 });
   }
 }
 
@@ -90,11 +90,12 @@ async function runMixture(
     const tensor = await carried.get(reads.routes)!.read(b);
     routes.push((await tensor.read()).slice());
     const { shape } = await x.read(b);
-    await give(out, b, engine.tensor(zeros(engine, shape[0]! * shape[1]!), shape));
+    await give(out, b, engine.tensor(floats(engine, shape[0]! * shape[1]!), shape));
   }
   const sums = carried.get(out)!;
   for (let e = 0; e < mixture.count; e++) {
     const chosen = routes.map(weightsOfTokens => tokensOf(weightsOfTokens, mixture.count, e));
+    tick?.({ part, share: batches.length / mixture.count });
     if (chosen.every(({ length }) => length === 0)) continue;
     const loaded = await weights(`${layer.prefix}${mixture.prefix}.${e}.`, names);
     for (const [b, tokens] of chosen.entries()) {
@@ -114,13 +115,9 @@ async function runMixture(
       rows.dispose();
       output!.dispose();
       await sums.next(b, engine.tensor(sum, shape));
-      tick?.({ part, batch: b });
+      tick?.({ part, share: 0 });
     }
   }
-}
-
-function zeros({ precision }: Engine, length: number): Float32Array | Float64Array {
-  return precision === 'float64' ? new Float64Array(length) : new Float32Array(length);
 }
 
 /** The tokens that expert e has a part in. */

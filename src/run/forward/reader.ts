@@ -8,7 +8,6 @@ import { rowPieces } from '../weights.js';
 
 /** The weights of a model in float32, however they are stored; codes are dequantized in float32. Nothing is kept. */
 export interface Reader {
-  has(tensor: string): boolean;
   /** Dimensions of a tensor; of a compressed one those of the matrix. */
   shape(tensor: string): Promise<readonly number[]>;
   /**
@@ -43,7 +42,6 @@ export function openReader(model: Model, schemes: Schemes | undefined): Reader {
   };
 
   return {
-    has: tensor => source.tensors.has(tensor),
     async shape(tensor) {
       const codes = await compressed(tensor);
       if (codes === undefined) return infoOf(tensor).shape;

@@ -1,9 +1,11 @@
 import { open, mkdtemp, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { diskError, readError, readFully } from '../../formats/files.js';
+import { TensorpressError } from '../../errors.js';
+import { diskError, readError, readFully, writeFully } from '../../formats/files.js';
 import type { Engine, Tensor } from '../../runtime/engine/engine.js';
 import type { Batch } from './batches.js';
+import { floats } from './supplies.js';
 
 /** Hidden states up to this size stay where the engine computes; larger ones lie in a file. A constant, so that runs are alike everywhere. */
 const RESIDENT_BYTES = 1 << 28;
@@ -55,27 +57,32 @@ function residentStream(): Stream {
 
 async function spilledStream(engine: Engine, { batches, width, folder }: StreamOptions): Promise<Stream> {
   const shown = 'the file of hidden states';
-  const home = await mkdtemp(join(folder ?? tmpdir(), 'tensorpress-')).catch((error: unknown) => {
-    throw diskError(error, shown);
-  });
-  const path = join(home, 'hidden');
-  const file: FileHandle = await open(path, 'w+').catch((error: unknown) => {
-    throw diskError(error, shown);
-  });
-  // where the system allows it the file has no name any more, so that nothing is left whatever happens
-  if (process.platform !== 'win32') await rm(home, { recursive: true, force: true });
-  const ElementType = engine.precision === 'float64' ? Float64Array : Float32Array;
+  const failed = (error: unknown) =>
+    Promise.reject(error instanceof TensorpressError ? error : diskError(error, shown));
+  const home = await mkdtemp(join(folder ?? tmpdir(), 'tensorpress-')).catch(failed);
+  const unnamed = process.platform !== 'win32';
+  let opened: FileHandle | undefined;
+  try {
+    opened = await open(join(home, 'hidden'), 'w+');
+    // where the system allows it the file has no name any more, so that nothing is left whatever happens
+    if (unnamed) await rm(home, { recursive: true });
+  } catch (error) {
+    await opened?.close();
+    await rm(home, { recursive: true, force: true });
+    return failed(error);
+  }
+  const file = opened;
   const places: number[] = [];
   let end = 0;
   for (const { ids } of batches) {
     places.push(end);
-    end += ids.length * width * ElementType.BYTES_PER_ELEMENT;
+    end += floats(engine, 0).BYTES_PER_ELEMENT * ids.length * width;
   }
   const lent = new Map<number, Tensor>();
   return {
     async read(batch) {
       const { ids } = batches[batch]!;
-      const data = new ElementType(ids.length * width);
+      const data = floats(engine, ids.length * width);
       const bytesRead = await readFully(file, new Uint8Array(data.buffer), places[batch]!).catch((error: unknown) => {
         throw readError(error, shown);
       });
@@ -86,11 +93,8 @@ async function spilledStream(engine: Engine, { batches, width, folder }: StreamO
     },
     async next(batch, hidden) {
       const data = await hidden.read();
-      await writeFully(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength), places[batch]!).catch(
-        (error: unknown) => {
-          throw diskError(error, shown);
-        },
-      );
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      await writeFully(file, bytes, places[batch]!, shown).catch(failed);
       hidden.dispose();
       lent.get(batch)?.dispose();
       lent.delete(batch);
@@ -98,14 +102,7 @@ async function spilledStream(engine: Engine, { batches, width, folder }: StreamO
     async close() {
       lent.forEach(tensor => tensor.dispose());
       await file.close();
-      await rm(home, { recursive: true, force: true });
+      if (!unnamed) await rm(home, { recursive: true, force: true });
     },
   };
-}
-
-/** Writes all of `bytes`, however little each call takes. */
-async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
-  }
 }

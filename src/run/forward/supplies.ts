@@ -12,6 +12,11 @@ export function weightsOf({ weights }: Graph, { inputs }: Slice): Value[] {
   return inputs.filter(input => known.has(input));
 }
 
+/** Zeros in what the engine computes with. */
+export function floats({ precision }: Pick<Engine, 'precision'>, length: number): Float32Array | Float64Array {
+  return precision === 'float64' ? new Float64Array(length) : new Float32Array(length);
+}
+
 export type WeightLoader = (prefix: string, names: readonly Value[]) => Promise<Record<Value, Tensor>>;
 
 /**
@@ -53,7 +58,7 @@ export type RopeTables = (graph: Graph, batch: Batch) => Record<Value, Tensor>;
 const TABLES = 16;
 
 /** What comes with each run of a layer: positions 0 ... S - 1 and the tables of their angles; those of the last TABLES lengths are kept. */
-export function ropeTables(engine: Engine, { ropes }: Decoder): RopeTables {
+export function ropeTables(engine: Engine, decoder: Pick<Decoder, 'ropes'>): RopeTables {
   const made = new Map<string, Record<Value, Tensor>>();
   return (graph, { length }) => {
     const key = `${length} ${graph.ropes.join(' ')}`;
@@ -65,14 +70,26 @@ export function ropeTables(engine: Engine, { ropes }: Decoder): RopeTables {
       made.delete(oldest);
     }
     const positions = Int32Array.from({ length }, (_, i) => i);
-    const tables: Record<Value, Tensor> = { positions: engine.tensor(positions, [length]) };
-    for (const name of graph.ropes) {
-      const { cos, sin } = ropeTable(ropes[name]!, positions, engine.precision);
-      const shape = [length, cos.length / length];
-      tables[`${name}.cos`] = engine.tensor(cos, shape);
-      tables[`${name}.sin`] = engine.tensor(sin, shape);
-    }
+    const tables = tablesAt(engine, decoder, graph, positions);
     made.set(key, tables);
     return tables;
   };
+}
+
+/** Positions of a run, and the tables of their angles: the caller's own. */
+export function tablesAt(
+  engine: Engine,
+  { ropes }: Pick<Decoder, 'ropes'>,
+  graph: Pick<Graph, 'ropes'>,
+  positions: Int32Array,
+): Record<Value, Tensor> {
+  const { length } = positions;
+  const tables: Record<Value, Tensor> = { positions: engine.tensor(positions, [length]) };
+  for (const name of graph.ropes) {
+    const { cos, sin } = ropeTable(ropes[name]!, positions, engine.precision);
+    const shape = [length, cos.length / length];
+    tables[`${name}.cos`] = engine.tensor(cos, shape);
+    tables[`${name}.sin`] = engine.tensor(sin, shape);
+  }
+  return tables;
 }

@@ -1,3 +1,4 @@
+import { median } from '../../evaluation/statistics.js';
 import type { ModuleReport } from '../report.js';
 import { alikeName } from '../places.js';
 
@@ -72,13 +73,4 @@ function groupsOf(modules: readonly CodedModule[], share: Damage['share']): Dama
 
 function elements({ shape: [rows, columns] }: ModuleReport): number {
   return rows * columns;
-}
-
-/** The middle value; of an even number, the mean of the middle two. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const upper = sorted[sorted.length >> 1] ?? NaN;
-  if (sorted.length % 2 === 1) return upper;
-  const lower = sorted[(sorted.length >> 1) - 1] ?? NaN;
-  return lower === upper ? upper : (lower + upper) / 2;
 }

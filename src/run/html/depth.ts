@@ -1,5 +1,6 @@
 import type { ModuleReport } from '../report.js';
-import { median, type CodedModule } from './damage.js';
+import { median } from '../../evaluation/statistics.js';
+import type { CodedModule } from './damage.js';
 import { placeOf } from '../places.js';
 
 /** Errors of the modules of one kind in one layer; a kind has one per layer, or one per expert. */

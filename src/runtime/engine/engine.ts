@@ -45,6 +45,6 @@ export interface Engine {
 }
 
 export interface EngineOptions {
-  /** Threads that compute; default: as many as there are cores. */
+  /** Threads that compute, for onnx: the others choose themselves. Default: as many as there are cores. */
   readonly threads?: number;
 }

@@ -1,22 +1,20 @@
 import { readdir } from 'node:fs/promises';
 import { TensorpressError } from '../../errors.js';
-import type { Device, Engine, EngineName } from './engine.js';
+import type { Device, Engine, EngineName, EngineOptions } from './engine.js';
 import type { OnnxDevice } from './onnx/runtime.js';
 
-export interface OpenEngine {
+export interface OpenEngine extends EngineOptions {
   /** Default: onnx. */
   readonly engine?: EngineName;
   /** `auto`, the default: a real GPU where the engine has one, else the fastest that there is; `description` says which. */
   readonly device?: 'auto' | Device;
-  /** Default: as many as there are cores. */
-  readonly threads?: number;
 }
 
 type Chosen = 'auto' | Device;
 
 interface Opener {
   readonly devices: readonly Device[];
-  readonly open: (device: Chosen, options: { threads?: number }) => Promise<Engine>;
+  readonly open: (device: Chosen, options: EngineOptions) => Promise<Engine>;
 }
 
 const OPENERS: Readonly<Record<EngineName, Opener>> = {
@@ -57,7 +55,7 @@ const hasGpuFiles = async () =>
 export async function openEngine({ engine = 'onnx', device = 'auto', threads }: OpenEngine = {}): Promise<Engine> {
   const { devices, open } = OPENERS[engine];
   if (device !== 'auto' && !devices.includes(device)) throw wrongDevice(engine, device, devices);
-  return open(device, threads === undefined ? {} : { threads });
+  return open(device, threads === undefined ? {} : { threads: Math.max(1, threads) });
 }
 
 function wrongDevice(engine: EngineName, device: Device, devices: readonly Device[]): TensorpressError {

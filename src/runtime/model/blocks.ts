@@ -128,6 +128,11 @@ export function readMlp(settings: Settings, act: Activation = settings.activatio
   };
 }
 
+/** The same where `mlp_bias` speaks of biases; other families leave that field unread, so that it is refused. */
+export function readBiasedMlp(settings: Settings): Mlp {
+  return { ...readMlp(settings), bias: settings.flag('mlp_bias', false) };
+}
+
 /** The norm of all but Gemma. */
 export function readNorm(settings: Settings, eps = 1e-6): Norm {
   return { eps: settings.number('rms_norm_eps', eps), offset: 0 };

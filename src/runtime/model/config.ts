@@ -23,8 +23,6 @@ export interface ModelConfig {
   readonly tied: boolean | undefined;
   /** `dtype` or `torch_dtype`, undefined unless it is one that weights can be quantized from. */
   readonly dtype: ModelDType | undefined;
-  /** `rope_parameters`, put together from `rope_theta` and `rope_scaling` where the file has the old spelling. */
-  readonly rope: Json;
   /** `quantization_config` (once `compression_config`), undefined for a model that is not quantized. */
   readonly quantization: Json | undefined;
 }
@@ -71,7 +69,6 @@ export function readConfig(text: string | Uint8Array, file = 'config.json'): Mod
       entry(raw, 'tie_word_embeddings', file, isBoolean, 'true or false') ??
       entry(decoder, 'tie_word_embeddings', file, isBoolean, 'true or false'),
     dtype: dtype === undefined ? undefined : DTYPES[dtype.replace(/^torch\./, '')],
-    rope: ropeParameters(decoder, file),
     quantization: find(QUANTIZATION_KEYS, isRecord, 'an object'),
   };
 }
@@ -90,14 +87,6 @@ function architectureName(raw: Json, decoder: Json, file: string): string {
     });
   }
   return `${type.replace(/(?:^|[_-]+)(.?)/g, (_, letter: string) => letter.toUpperCase())}ForCausalLM`;
-}
-
-function ropeParameters(text: Json, file: string): Json {
-  const given = entry(text, 'rope_parameters', file, isRecord, 'an object');
-  if (given !== undefined) return given;
-  const theta = entry(text, 'rope_theta', file, isNumber, 'a number');
-  const { type, ...scaling } = entry(text, 'rope_scaling', file, isRecord, 'an object') ?? {};
-  return { ...(theta === undefined ? {} : { rope_theta: theta }), rope_type: type ?? 'default', ...scaling };
 }
 
 /** A key's value, undefined where it is absent or null. */
@@ -124,4 +113,3 @@ function wrong(file: string, key: string, value: unknown, expected: string): Ten
 
 const isString = (value: unknown): value is string => typeof value === 'string';
 const isBoolean = (value: unknown): value is boolean => typeof value === 'boolean';
-const isNumber = (value: unknown): value is number => typeof value === 'number';

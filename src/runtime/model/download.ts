@@ -3,7 +3,7 @@ import * as fs from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { TensorpressError } from '../../errors.js';
-import { diskError } from '../../formats/files.js';
+import { diskError, writeFully } from '../../formats/files.js';
 import { stopped } from './hub-request.js';
 
 export interface RemoteFile {
@@ -124,7 +124,7 @@ async function receive(
       Object.assign(part, { done: 0, hash: hash?.start() });
       throw broken(name, `it is longer than the ${total} bytes that the hub gives`);
     }
-    await writeAll(part.handle, value, part.done);
+    await writeFully(part.handle, value, part.done, name);
     part.hash?.update(value);
     part.done += value.length;
     if (part.done - reported >= REPORT_EVERY) {
@@ -133,12 +133,6 @@ async function receive(
     }
   }
   if (part.done < total) throw broken(name, `it ended after ${part.done} of ${total} bytes`);
-}
-
-async function writeAll(handle: fs.FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
-  }
 }
 
 function broken(name: string, why: string, cause?: unknown): TensorpressError {

@@ -127,6 +127,13 @@ export class Settings {
     });
   }
 
+  /** `sliding_window` where `use_sliding_window` asks for it, else null. */
+  slidingWindow(fallback: number | null): number | null {
+    const used = this.flag('use_sliding_window', false);
+    const given = this.countOrNull('sliding_window', fallback);
+    return used ? given : null;
+  }
+
   /** One window for all layers; `layer_types`, which the family does not read, has to say the same. */
   window(window: number | null): number | null {
     const type: LayerType = window === null ? 'full_attention' : 'sliding_attention';

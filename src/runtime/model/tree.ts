@@ -77,6 +77,39 @@ export function decoder(
   });
 }
 
+/** q, k, v, o of a family, and what else stands beside them. */
+export function attentionModule(
+  family: string,
+  { qkv = false, o = qkv }: { readonly qkv?: boolean; readonly o?: boolean } = {},
+  more: Readonly<Record<string, Node>> = {},
+): Node {
+  return module(`${family}Attention`, {
+    q_proj: linear(qkv),
+    k_proj: linear(qkv),
+    v_proj: linear(qkv),
+    o_proj: linear(o),
+    ...more,
+  });
+}
+
+/** gate, up, down of a family. */
+export function mlpModule(family: string, act: Node, bias = false): Node {
+  return module(`${family}MLP`, {
+    gate_proj: linear(bias),
+    up_proj: linear(bias),
+    down_proj: linear(bias),
+    act_fn: act,
+  });
+}
+
+/** Norms of a family by these names, in this order. */
+export function norms(family: string, ...names: readonly string[]): Record<string, Node> {
+  return Object.fromEntries(names.map(name => [name, weighted(`${family}RMSNorm`)]));
+}
+
+/** The two norms of most layers. */
+export const preNorms = (family: string) => norms(family, 'input_layernorm', 'post_attention_layernorm');
+
 /** Experts as separate Linears, under the names that checkpoints give them and the classes that llm-compressor gives them. */
 export function experts(count: number, children: Readonly<Record<string, Node>>, act: Node): Node {
   const { children: items, ...rest } = list(count, () => module(['ExpertMLPWithGate', 'ExpertMLP'], children), [

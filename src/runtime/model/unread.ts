@@ -58,16 +58,15 @@ const MATHEMATICAL = new RegExp(
 
 /** Fields with such words that say how a model is trained, stored or used, and not what it computes. */
 const HARMLESS =
-  /^_|dropout|pdrop|^attn_implementation$|^(vocab_size|hidden_size|num_hidden_layers|max_position_embeddings|model_max_length)$|^initializer|^tie_|^output_(attentions|hidden_states|router_logits)$|aux_loss|jitter|^task_specific|^max_window_layers$|activation_checkpoint|gradient|transformers|^num_beam|^is_(llama_config|encoder_decoder|decoder)$|^embedding_size$|^temperature$/;
+  /^_|dropout|pdrop|^attn_implementation$|^(hidden_size|num_hidden_layers|max_position_embeddings)$|^tie_|^output_(attentions|hidden_states|router_logits)$|aux_loss|jitter|^task_specific|^max_window_layers$|activation_checkpoint|gradient|transformers|^embedding_size$/;
 
 /** Flags for what every decoder here does. */
 const ALWAYS_ON = /^(is_)?causal|^(use|apply)_(rope|rotary)/;
 
 /** Values, besides null, false, nothing and an empty list, with which a field changes nothing. */
 const NEUTRAL: readonly (readonly [RegExp, unknown])[] = [
-  [/^use_cache$/, true],
   [/^position_embedding_type$/, 'rope'],
-  [/multiplier|factor|scal(e|ing)$|^full_attn_mod$|^pretraining_tp$|^mlp_factor$/, 1],
+  [/multiplier|factor|scal(e|ing)$|^full_attn_mod$/, 1],
   [/experts|chunk_size|^first_k_dense_replace$/, 0],
 ];
 

@@ -40,8 +40,7 @@ function bpeModel(model: Json, refuse: Refuse): TokenModel {
   const whole = model['ignore_merges'] === true;
   const fuse = model['fuse_unk'] === true;
   const cut = lazyCutter(vocabulary);
-  const mergeOf = (left: number, right: number) =>
-    left < 0 || right < 0 ? undefined : merges.get(left * size + right);
+  const mergeOf = (left: number, right: number) => merges.get(left * size + right);
 
   const encodeWord = (word: string) => {
     const ids: number[] = [];

@@ -1,11 +1,10 @@
-import type { AddedToken } from './added-tokens.js';
+import { splitter, type AddedToken } from './added-tokens.js';
 import { mergePairs } from './bpe.js';
 import { byteIds, joinBytes } from './byte-fallback.js';
 import { normalizeLongest, readCharsmap } from './charsmap.js';
 import { lazyCutter, unigramEncoder, type Refuse } from './models.js';
 import type { Pipeline } from './pipeline.js';
 import { readFields } from './protobuf.js';
-import { splitter } from './added-tokens.js';
 import { unigram } from './unigram.js';
 
 /** What a SentencePiece `tokenizer.model` says, as far as tokenizing goes. */

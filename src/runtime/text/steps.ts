@@ -5,9 +5,10 @@ import { normalizeGraphemes, readCharsmap } from './charsmap.js';
 import { decoderOf, normalizerOf, patternOf } from './huggingface.js';
 import type { Refuse } from './models.js';
 
-// The steps of a tokenizer.json, equal to those of the Rust library `tokenizers` on every text. What @huggingface/tokenizers does otherwise
+// The steps of a tokenizer.json, equal to those of the Rust library `tokenizers` on the texts of the tests. What @huggingface/tokenizers does otherwise
 // (white space and digits of the regular expressions, Split's ways to split, Metaspace, charsmaps, bytes) is done here; the translation of
-// regular expressions, Unicode normalization and the plain decoders are its own.
+// regular expressions, Unicode normalization and the plain decoders are its own. Words, pieces and added tokens (bpe.ts, unigram.ts,
+// added-tokens.ts) are done here, too: it has neither byte fallback for Unigram nor SentencePiece's files.
 
 type Json = Readonly<Record<string, unknown>>;
 type Normalize = (text: string) => string;

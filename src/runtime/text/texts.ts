@@ -57,8 +57,9 @@ export interface CalibrationOptions extends TextOptions {
 export async function evaluationRows(path: string, options: EvaluationOptions): Promise<TokenRows> {
   const { context, stride = context, windows = Infinity } = options;
   checkCounts({ context, stride, windows });
-  if (context < 2) throw wrongOption('context', 'at least 2: the first token of a window is not scored');
-  if (stride > context) throw wrongOption('stride', 'at most the context, or tokens would be skipped');
+  if (context < 2) throw wrongOption('context', context, '2 at least: the first token of a window is not scored');
+  if (stride > context)
+    throw wrongOption('stride', stride, `at most the context of ${context}, or tokens would be skipped`);
   return await collect(path, options, {
     length: context,
     stride,
@@ -208,7 +209,8 @@ function noRows(file: TextFile, { longest }: Losses, { length, lengthOption }: C
   );
 }
 
-function hashRows(rows: readonly Row[]): string {
+/** SHA-256 over rows in their order, as in `TokenRows`. */
+export function hashRows(rows: readonly Row[]): string {
   const hash = createHash('sha256');
   for (const { ids, scoredFrom } of rows) {
     hash.update(Int32Array.of(ids.length, scoredFrom)).update(ids);
@@ -219,10 +221,10 @@ function hashRows(rows: readonly Row[]): string {
 function checkCounts(counts: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(counts)) {
     if (value !== Infinity && !(Number.isSafeInteger(value) && value > 0))
-      throw wrongOption(name, 'a whole number, 1 or more');
+      throw wrongOption(name, value, 'a whole number, 1 or more');
   }
 }
 
-function wrongOption(name: string, expected: string): TensorpressError {
-  return new TensorpressError('ARGUMENT', `${name} must be ${expected}`, { hint: `change ${name}` });
+function wrongOption(name: string, value: number, expected: string): TensorpressError {
+  return new TensorpressError('ARGUMENT', `${name} is ${value}, expected ${expected}`, { hint: `change ${name}` });
 }

@@ -49,7 +49,7 @@ describe('openStream', () => {
     });
   });
 
-  it('leaves nothing behind where a process is killed', async function () {
+  it('has a file without a name, of which nothing is left where a process is killed', async function () {
     if (process.platform === 'win32') this.skip();
     const folder = tempFolder();
     const stream = await openStream(createReferenceEngine(), { batches, width, folder, residentBytes: 0 });

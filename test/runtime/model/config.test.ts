@@ -25,12 +25,7 @@ describe('readConfig', () => {
     for (const config of [now, before]) {
       assert.equal(config.dtype, 'BF16');
       assert.equal(config.layers, 2);
-      assert.deepEqual({ ...config.rope }, rope);
     }
-    assert.deepEqual(
-      { ...read({ architectures, rope_theta: 1e4, rope_scaling: null }).rope },
-      { rope_theta: 1e4, rope_type: 'default' },
-    );
     assert.equal(read({ architectures, torch_dtype: 'torch.float16' }).dtype, 'F16');
     assert.equal(read({ architectures, dtype: 'float8_e4m3fn' }).dtype, undefined);
   });
@@ -71,7 +66,6 @@ describe('readConfig', () => {
     refused({ architectures: ['A'], num_hidden_layers: 'two' }, /num_hidden_layers is "two", expected a whole number/);
     refused({ architectures: ['A'], num_hidden_layers: -1 }, /num_hidden_layers is -1/);
     refused({ architectures: ['A'], tie_word_embeddings: 1 }, /tie_word_embeddings is 1, expected true or false/);
-    refused({ architectures: ['A'], rope_theta: 'x' }, /rope_theta is "x"/);
     assert.throws(() => readConfig('{"architectures": ["A"'), TensorpressError);
   });
 

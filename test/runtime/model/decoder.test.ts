@@ -185,6 +185,7 @@ describe('decoderOf', () => {
   const refusals: [string, string, Config, RegExp][] = [
     ['a missing size', 'Llama', { hidden_size: null }, /^hidden_size is null/],
     ['an unknown activation', 'Llama', { hidden_act: 'mish' }, /^hidden_act is "mish", expected one of silu, /],
+    ['dense layers that are no list', 'Qwen3Moe', { mlp_only_layers: 1 }, /^mlp_only_layers is 1, expected a list/],
     ['heads that do not divide', 'Llama', { head_dim: null, num_attention_heads: 3 }, /^num_attention_heads is 3/],
     [
       'key heads that do not divide',

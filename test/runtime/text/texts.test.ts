@@ -147,10 +147,10 @@ describe('evaluationRows', () => {
     await fails(read('a.json', '{'), /^a\.json is not JSON/);
     await fails(read('a.csv', 'a,b'), /^a\.csv is no kind of text/);
     await fails(evaluationRows('/nowhere/a.txt', { ...options, context: 4 }), /^a\.txt does not exist$/);
-    await fails(evaluationRows(file('a.txt', 'abcd'), { ...options, context: 0 }), /^context must be/);
+    await fails(evaluationRows(file('a.txt', 'abcd'), { ...options, context: 0 }), /^context is 0, expected/);
     await fails(
       evaluationRows(file('a.txt', 'abcd'), { ...options, context: 2, stride: 3 }),
-      /^stride must be at most/,
+      /^stride is \d+, expected at most/,
     );
   });
 

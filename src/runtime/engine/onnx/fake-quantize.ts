@@ -1,4 +1,6 @@
 import { TensorpressError } from '../../../errors.js';
+import { machineEpsilon } from '../../../numerics/dtypes.js';
+import { E4M3_MAX } from '../../../numerics/floats.js';
 import { codeRange } from '../../../numerics/qparams.js';
 import type { QuantizationArgs } from '../../../schemes/args.js';
 import type { Op } from '../../model/graph.js';
@@ -14,7 +16,7 @@ interface Parameters {
 }
 
 /** The float32 epsilon, which stands for a scale of 0. */
-const EPSILON = 2 ** -23;
+const EPSILON = machineEpsilon('F32');
 
 /** (round(clamp(x / s + z)) - z) s, each step in float32, the same steps as `quantize` and `dequantize`. */
 export function lowerFakeQuantize(b: Builder, arrays: Arrays, { args }: Op<'fake_quantize'>['with']): Wire {
@@ -75,7 +77,7 @@ function observed(b: Builder, blocks: Wire, { globalScale }: Arrays, args: Quant
 /** A scale as it would be stored, and never 0. */
 function storedScale(b: Builder, s: Wire, { scale_dtype }: QuantizationArgs): Wire {
   const small = scale_dtype === 'torch.float8_e4m3fn';
-  const rounded = small ? roundE4M3(b, b.binary('Min', s, 448)) : s;
+  const rounded = small ? roundE4M3(b, b.binary('Min', s, E4M3_MAX)) : s;
   return b.where(b.binary('Equal', rounded, 0, 'bool'), small ? 0.125 : EPSILON, rounded);
 }
 

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { printable } from '../../../formats/printable.js';
 import { onnxruntimeVersion, type OnnxDevice } from './runtime.js';
 import { identity } from './transfer.js';
 
@@ -26,6 +27,8 @@ interface Answer {
 
 const SOFTWARE = 'a software GPU';
 const SECONDS = 20;
+/** Stands before what the child process found. */
+const ANSWER = 'answer: ';
 
 /** Makes a session that does nothing, then lists what files of GPUs are open: a driver that computes on the processor opens none. */
 const CHILD = `
@@ -33,7 +36,7 @@ const CHILD = `
   const { readdirSync, readlinkSync } = require('node:fs');
   const link = fd => { try { return readlinkSync('/proc/self/fd/' + fd); } catch { return ''; } };
   const files = () => { try { return readdirSync('/proc/self/fd').map(link); } catch { return []; } };
-  const say = answer => process.stdout.write(JSON.stringify(answer), () => process.exit(0));
+  const say = answer => process.stdout.write('${ANSWER}' + JSON.stringify(answer), () => process.exit(0));
   const ort = require(path);
   ort.env.logLevel = 'fatal';
   ort.InferenceSession.create(Buffer.from(model, 'base64'), { executionProviders: [device], logSeverityLevel: 4 }).then(
@@ -43,7 +46,7 @@ const CHILD = `
 `;
 
 /**
- * The devices that onnxruntime computes on here, best first. Each is tried in a process of its own, because drivers may crash; nothing is
+ * The devices that onnxruntime computes on here, best first. GPUs are tried in processes of their own, because drivers may crash; nothing is
  * printed.
  */
 export async function probeOnnx({ env = process.env }: { env?: NodeJS.ProcessEnv } = {}): Promise<OnnxDeviceFinding[]> {
@@ -75,19 +78,27 @@ function finding(
   return { device, available: true, software: gpu === SOFTWARE, description: `${name} (${gpu})` };
 }
 
-/** Whether a session can be made on a device, tried in a process of its own. Never rejects. */
+/**
+ * Whether a session can be made on a device, tried in a process of its own: what goes wrong there is the answer.
+ * @throws Error when the package onnxruntime-node is missing
+ */
 export function askDevice(device: OnnxDevice, env: NodeJS.ProcessEnv = process.env): Promise<Answer> {
-  const path = createRequire(import.meta.url).resolve('onnxruntime-node');
   const model = Buffer.from(identity(1)).toString('base64');
   const options = {
     env: { ORT_DISABLE_TELEMETRY: '1', ...env, NODE_OPTIONS: '' },
     timeout: SECONDS * 1000,
     windowsHide: true,
   };
-  return new Promise(resolve => {
+  return new Promise<Answer>(resolve => {
+    const path = createRequire(import.meta.url).resolve('onnxruntime-node');
     execFile(process.execPath, ['-e', CHILD, path, device, model], options, (error, stdout) => {
-      if (error) resolve({ open: [], error: error.message });
-      else resolve(JSON.parse(stdout) as Answer);
+      if (error) return resolve({ open: [], error: error.message });
+      try {
+        // a driver may have said something before
+        resolve(JSON.parse(stdout.slice(stdout.lastIndexOf(ANSWER) + ANSWER.length)) as Answer);
+      } catch {
+        resolve({ open: [], error: `the child process said ${printable(stdout, 200)}` });
+      }
     });
   });
 }

@@ -48,7 +48,11 @@ export async function loadBackend(
     if (device === 'cuda') throw unavailable(noGpu);
   } else if (device === 'cuda') throw unavailable(library);
   if (device === 'cpu') return loadCpu(tf);
-  return loadWasm(tf).catch(() => loadCpu(tf));
+  return loadWasm(tf).catch(async (error: unknown) => {
+    const cpu = await loadCpu(tf);
+    const why = error instanceof Error ? error.message : String(error);
+    return { ...cpu, description: `${cpu.description} (wasm fails: ${why})` };
+  });
 }
 
 /** What this machine offers to tfjs, one report for each device. Loads the backends. */

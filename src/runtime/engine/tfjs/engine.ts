@@ -1,10 +1,10 @@
 import { TensorpressError } from '../../../errors.js';
-import type { Device, Engine, EngineOptions, Tensor } from '../engine.js';
+import type { Device, Engine, Tensor } from '../engine.js';
 import { activate, loadBackend, type LoadOptions } from './backend.js';
 import { runSlice } from './run.js';
 import { TfjsTensor, upload } from './tensor.js';
 
-export interface TfjsOptions extends EngineOptions, LoadOptions {
+export interface TfjsOptions extends LoadOptions {
   readonly device?: 'auto' | Device;
 }
 

@@ -1,3 +1,4 @@
+import { TensorpressError } from '../../../errors.js';
 import { fakeQuantize } from '../../../schemes/activation.js';
 import type { QuantizationArgs } from '../../../schemes/args.js';
 import type { HostArray } from '../engine.js';
@@ -6,7 +7,7 @@ import type { HostArray } from '../engine.js';
 export function gathered(table: HostArray, rows: number, width: number, ids: HostArray): Float32Array {
   const out = new Float32Array(ids.length * width);
   ids.forEach((id, t) => {
-    if (id < 0 || id >= rows) throw new Error(`a table of ${rows} rows has no row ${id}`);
+    if (id < 0 || id >= rows) throw new TensorpressError('INTERNAL', `a table of ${rows} rows has no row ${id}`);
     out.set(table.subarray(id * width, (id + 1) * width), t * width);
   });
   return out;
@@ -48,6 +49,10 @@ export function fakeQuantized(
   { scale, zeroPoint, globalScale: G }: StoredParameters,
 ): Float32Array {
   const globalScale = G?.[0] ?? null;
+  if (args.dynamic === 'local' && globalScale === null)
+    throw new TensorpressError('INTERNAL', 'a local scheme without its global scale');
+  if (args.dynamic === false && scale === undefined)
+    throw new TensorpressError('INTERNAL', 'a static scheme without its scale');
   const zeros = zeroPoint === undefined || args.symmetric ? null : Int8Array.from(zeroPoint);
   const stored = scale && { scale: Float32Array.from(scale), zeroPoint: zeros, globalScale };
   return fakeQuantize(Float32Array.from(x), shape, args, 'F32', stored ? { stored } : { globalScale }).values;

@@ -1,3 +1,4 @@
+import { TensorpressError } from '../../../errors.js';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
 import type { Activation, Op, OpName, Value } from '../../model/graph.js';
 import type { HostArray } from '../engine.js';
@@ -61,7 +62,7 @@ const LOWERINGS: { readonly [N in OpName]: (op: Op<N>, run: RunArrays) => Tensor
   },
 
   experts() {
-    throw new Error('a mixture of experts is taken apart before an engine sees it');
+    throw new TensorpressError('INTERNAL', 'a mixture of experts is taken apart before an engine sees it');
   },
 
   transform({ in: { x, matrix }, with: { factor } }, { backend: { tf }, at, shape }) {

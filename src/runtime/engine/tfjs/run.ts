@@ -1,3 +1,4 @@
+import { TensorpressError } from '../../../errors.js';
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-core';
 import { readsOf, type Value } from '../../model/graph.js';
 import type { Slice } from '../../model/slice.js';
@@ -79,7 +80,8 @@ export class RunArrays {
 
 function tensorOf(value: Value, tensor: Tensor | undefined): TfjsTensor {
   if (tensor instanceof TfjsTensor) return tensor;
-  throw new Error(tensor === undefined ? `nothing is given for ${value}` : `${value} is an array of another engine`);
+  const sentence = tensor === undefined ? `nothing is given for ${value}` : `${value} is an array of another engine`;
+  throw new TensorpressError('INTERNAL', sentence);
 }
 
 /** For each op, the values that nothing reads after it. */

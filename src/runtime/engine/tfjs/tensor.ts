@@ -1,3 +1,4 @@
+import { TensorpressError } from '../../../errors.js';
 import type { Tensor as TfTensor } from '@tensorflow/tfjs-core';
 import type { HostArray, Tensor } from '../engine.js';
 import type { Tf } from './backend.js';
@@ -37,7 +38,8 @@ export class TfjsTensor implements Tensor {
   }
 
   private get array(): HostArray | TfTensor {
-    if (this.#array === undefined) throw new Error(`an array [${this.shape.join(', ')}] is used after it was disposed`);
+    if (this.#array === undefined)
+      throw new TensorpressError('INTERNAL', `an array [${this.shape.join(', ')}] is used after it was disposed`);
     return this.#array;
   }
 }

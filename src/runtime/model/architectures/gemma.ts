@@ -5,27 +5,11 @@ import type { Norm } from '../draft.js';
 import type { Activation } from '../graph.js';
 import { readRope } from '../rope-settings.js';
 import type { Settings } from '../settings.js';
-import { activation, decoder, embedding, linear, module, weighted, type Node } from '../tree.js';
+import { activation, attentionModule, decoder, embedding, mlpModule, preNorms, type Node } from '../tree.js';
 
-/** q, k, v, o of the Gemma families. */
-export function gemmaAttention(family: string, bias: boolean, norms: Readonly<Record<string, Node>> = {}): Node {
-  return module(`${family}Attention`, {
-    q_proj: linear(bias),
-    k_proj: linear(bias),
-    v_proj: linear(bias),
-    o_proj: linear(bias),
-    ...norms,
-  });
-}
-
-/** The MLP of the Gemma families: down (gelu(gate x) * up x). */
-export function gemmaMlp(family: string, text: Readonly<Record<string, unknown>>): Node {
-  return module(`${family}MLP`, {
-    gate_proj: linear(),
-    up_proj: linear(),
-    down_proj: linear(),
-    act_fn: activation(text['hidden_activation'] ?? text['hidden_act'], 'gelu_pytorch_tanh'),
-  });
+/** What the MLPs of the Gemma families are activated by. */
+export function gemmaAct(text: Readonly<Record<string, unknown>>): Node {
+  return activation(text['hidden_activation'] ?? text['hidden_act'], 'gelu_pytorch_tanh');
 }
 
 /** The norm of the Gemma families, whose checkpoints hold w of 1 + w. */
@@ -55,10 +39,9 @@ export const gemma: Architecture = {
       'Gemma',
       layers,
       () => ({
-        self_attn: gemmaAttention('Gemma', text['attention_bias'] === true),
-        mlp: gemmaMlp('Gemma', text),
-        input_layernorm: weighted('GemmaRMSNorm'),
-        post_attention_layernorm: weighted('GemmaRMSNorm'),
+        self_attn: attentionModule('Gemma', { qkv: text['attention_bias'] === true }),
+        mlp: mlpModule('Gemma', gemmaAct(text)),
+        ...preNorms('Gemma'),
       }),
       { embed: embedding('GemmaTextScaledWordEmbedding') },
     ),

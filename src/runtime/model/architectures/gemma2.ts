@@ -2,17 +2,18 @@ import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
 import { attend, gatedMlp, readAttention, readAttentionBias, readMlp } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
-import { decoder, embedding, weighted, type Node } from '../tree.js';
-import { gemmaActivation, gemmaAttention, gemmaMlp, gemmaNorm, gemmaScale } from './gemma.js';
+import { attentionModule, decoder, embedding, mlpModule, norms, type Node } from '../tree.js';
+import { gemmaAct, gemmaActivation, gemmaNorm, gemmaScale } from './gemma.js';
 
 /** The four norms around attention and MLP that Gemma has had since its second version. */
 export function gemmaNorms(family: string): Record<string, Node> {
-  return {
-    input_layernorm: weighted(`${family}RMSNorm`),
-    post_attention_layernorm: weighted(`${family}RMSNorm`),
-    pre_feedforward_layernorm: weighted(`${family}RMSNorm`),
-    post_feedforward_layernorm: weighted(`${family}RMSNorm`),
-  };
+  return norms(
+    family,
+    'input_layernorm',
+    'post_attention_layernorm',
+    'pre_feedforward_layernorm',
+    'post_feedforward_layernorm',
+  );
 }
 
 /** Gemma 2: norms before and after both branches, soft caps on the logits. */
@@ -23,8 +24,8 @@ export const gemma2: Architecture = {
       'Gemma2',
       layers,
       () => ({
-        self_attn: gemmaAttention('Gemma2', text['attention_bias'] === true),
-        mlp: gemmaMlp('Gemma2', text),
+        self_attn: attentionModule('Gemma2', { qkv: text['attention_bias'] === true }),
+        mlp: mlpModule('Gemma2', gemmaAct(text)),
         ...gemmaNorms('Gemma2'),
       }),
       { embed: embedding('Gemma2TextScaledWordEmbedding') },

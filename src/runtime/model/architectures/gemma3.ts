@@ -2,21 +2,24 @@ import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
 import { attend, gatedMlp, readAttention, readAttentionBias, readMlp } from '../blocks.js';
 import { readRopes } from '../rope-settings.js';
-import { decoder, embedding, weighted } from '../tree.js';
-import { gemmaActivation, gemmaAttention, gemmaMlp, gemmaNorm, gemmaScale } from './gemma.js';
+import { attentionModule, decoder, embedding, mlpModule, norms } from '../tree.js';
+import { gemmaAct, gemmaActivation, gemmaNorm, gemmaScale } from './gemma.js';
 import { gemmaNorms } from './gemma2.js';
 
 /** Gemma 3, text only: Gemma 2 with norms on q and k instead of soft caps. */
 export const gemma3: Architecture = {
   tied: true,
   tree({ layers, text }) {
-    const norms = { q_norm: weighted('Gemma3RMSNorm'), k_norm: weighted('Gemma3RMSNorm') };
     return decoder(
       'Gemma3',
       layers,
       () => ({
-        self_attn: gemmaAttention('Gemma3', text['attention_bias'] === true, norms),
-        mlp: gemmaMlp('Gemma3', text),
+        self_attn: attentionModule(
+          'Gemma3',
+          { qkv: text['attention_bias'] === true },
+          norms('Gemma3', 'q_norm', 'k_norm'),
+        ),
+        mlp: mlpModule('Gemma3', gemmaAct(text)),
         ...gemmaNorms('Gemma3'),
       }),
       { body: 'Gemma3TextModel', embed: embedding('Gemma3TextScaledWordEmbedding') },

@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, gatedMlp, readAttention, readAttentionBias, readMlp, readNorm } from '../blocks.js';
+import { attend, gatedMlp, readAttention, readAttentionBias, readBiasedMlp, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
 import { llamaTree } from './llama.js';
 
@@ -15,7 +15,7 @@ export const granite: Architecture = {
       bias,
       scale: settings.number('attention_multiplier', 1),
     };
-    const mlp = { ...readMlp(settings), bias: settings.flag('mlp_bias', false) };
+    const mlp = readBiasedMlp(settings);
     const norm = readNorm(settings);
     const { hidden } = mlp;
     return assemble(settings, {

@@ -2,7 +2,7 @@ import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
 import { attend, mixture, readAttention, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
-import { activation, decoder, experts, linear, module, weighted } from '../tree.js';
+import { activation, attentionModule, decoder, experts, linear, module, weighted, preNorms } from '../tree.js';
 
 /**
  * Mixtral: Mistral whose MLP is a mixture; an expert is w2 (act(w1 x) * w3 x). Checkpoints call the mixture `block_sparse_moe`, and the
@@ -13,13 +13,12 @@ export const mixtral: Architecture = {
   experts: 8,
   tree: ({ layers, experts: count, text }) =>
     decoder('Mixtral', layers, () => ({
-      self_attn: module('MixtralAttention', { q_proj: linear(), k_proj: linear(), v_proj: linear(), o_proj: linear() }),
+      self_attn: attentionModule('Mixtral'),
       block_sparse_moe: module('MixtralSparseMoeBlock', {
         gate: weighted('MixtralTopKRouter'),
         experts: experts(count, { w3: linear(), w1: linear(), w2: linear() }, activation(text['hidden_act'], 'silu')),
       }),
-      input_layernorm: weighted('MixtralRMSNorm'),
-      post_attention_layernorm: weighted('MixtralRMSNorm'),
+      ...preNorms('Mixtral'),
     })),
   graph(settings) {
     const window = settings.window(settings.countOrNull('sliding_window', null));

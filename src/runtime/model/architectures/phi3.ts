@@ -4,7 +4,7 @@ import { attend, projectFused, readAttention, readMlp, readNorm, type Mlp } from
 import type { Draft } from '../draft.js';
 import type { Value } from '../graph.js';
 import { readRope } from '../rope-settings.js';
-import { activation, decoder, linear, module, weighted } from '../tree.js';
+import { activation, decoder, linear, module, preNorms } from '../tree.js';
 
 const dropout = module(['Dropout', '_DropoutNd']);
 
@@ -19,8 +19,7 @@ export const phi3: Architecture = {
         down_proj: linear(),
         activation_fn: activation(text['hidden_act'], 'silu'),
       }),
-      input_layernorm: weighted('Phi3RMSNorm'),
-      post_attention_layernorm: weighted('Phi3RMSNorm'),
+      ...preNorms('Phi3'),
       resid_attn_dropout: dropout,
       resid_mlp_dropout: dropout,
     })),

@@ -2,8 +2,18 @@ import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
 import { attend, gatedMlp, mixture, readAttention, readAttentionBias, readMlp, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
-import { activation, decoder, experts, linear, module, weighted } from '../tree.js';
-import { qwen3Attention } from './qwen3.js';
+import {
+  activation,
+  attentionModule,
+  decoder,
+  experts,
+  linear,
+  mlpModule,
+  module,
+  norms,
+  weighted,
+  preNorms,
+} from '../tree.js';
 
 /** Qwen3-MoE: Qwen3 whose layers hold experts, except those that `mlp_only_layers` and `decoder_sparse_step` leave dense. */
 export const qwen3Moe: Architecture = {
@@ -13,23 +23,24 @@ export const qwen3Moe: Architecture = {
     const act = activation(text['hidden_act'], 'silu');
     const sparse = sparseLayers(text['mlp_only_layers'], text['decoder_sparse_step'], count);
     return decoder('Qwen3Moe', layers, layer => ({
-      self_attn: qwen3Attention('Qwen3Moe', text['attention_bias'] === true),
+      self_attn: attentionModule(
+        'Qwen3Moe',
+        { qkv: text['attention_bias'] === true },
+        norms('Qwen3Moe', 'q_norm', 'k_norm'),
+      ),
       mlp: sparse(layer)
         ? module('Qwen3MoeSparseMoeBlock', {
             experts: experts(count, { up_proj: linear(), gate_proj: linear(), down_proj: linear() }, act),
             gate: weighted('Qwen3MoeTopKRouter'),
           })
-        : module('Qwen3MoeMLP', { gate_proj: linear(), up_proj: linear(), down_proj: linear(), act_fn: act }),
-      input_layernorm: weighted('Qwen3MoeRMSNorm'),
-      post_attention_layernorm: weighted('Qwen3MoeRMSNorm'),
+        : mlpModule('Qwen3Moe', act),
+      ...preNorms('Qwen3Moe'),
     }));
   },
   graph(settings) {
     const bias = readAttentionBias(settings);
     const norm = readNorm(settings);
-    const sliding = settings.flag('use_sliding_window', false);
-    const given = settings.countOrNull('sliding_window', 4096);
-    const window = settings.window(sliding ? given : null);
+    const window = settings.window(settings.slidingWindow(4096));
     const attention = { ...readAttention(settings, { kvHeads: 4 }), norm, window, bias };
     const mlp = readMlp(settings);
     const { hidden, act } = mlp;
@@ -40,7 +51,9 @@ export const qwen3Moe: Architecture = {
       top: settings.count('num_experts_per_tok', 8),
       normalize: settings.flag('norm_topk_prob', false),
     };
-    const sparse = sparseLayers(settings.raw('mlp_only_layers'), settings.count('decoder_sparse_step', 1), count);
+    const dense = settings.raw('mlp_only_layers') ?? [];
+    if (!Array.isArray(dense)) throw settings.wrong('mlp_only_layers', dense, 'a list of layers');
+    const sparse = sparseLayers(dense, settings.count('decoder_sparse_step', 1), count);
     return assemble(settings, {
       hidden,
       norm,

@@ -1,6 +1,6 @@
 import type { Architecture } from '../architecture.js';
 import { assemble } from '../assemble.js';
-import { attend, gatedMlp, readAttention, readAttentionBias, readMlp, readNorm } from '../blocks.js';
+import { attend, gatedMlp, readAttention, readAttentionBias, readBiasedMlp, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
 import type { Settings } from '../settings.js';
 import { llamaTree } from './llama.js';
@@ -12,12 +12,10 @@ export const smollm3: Architecture = {
   graph(settings) {
     const bias = readAttentionBias(settings);
     const attention = { ...readAttention(settings, { kvHeads: 4 }), bias };
-    const mlp = { ...readMlp(settings), bias: settings.flag('mlp_bias', false) };
+    const mlp = readBiasedMlp(settings);
     const norm = readNorm(settings);
     const rotated = rotatedLayers(settings);
-    const sliding = settings.flag('use_sliding_window', false);
-    const given = settings.countOrNull('sliding_window', null);
-    const window = sliding ? given : null;
+    const window = settings.slidingWindow(null);
     const windows = settings.windows(window, i =>
       window !== null && !rotated[i] ? 'sliding_attention' : 'full_attention',
     );

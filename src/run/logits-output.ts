@@ -10,7 +10,7 @@ import type { Batch } from './forward/batches.js';
 const GROUP_ELEMENTS = 1 << 26;
 
 /** A safetensors file with a float32 tensor `row<i>` [tokens, vocabulary] for each row. It has its name when it is complete. */
-export interface LogitsFile {
+export interface LogitsOutput {
   /** Batches whose logits are put together at the same time. */
   readonly groups: readonly (readonly number[])[];
   /** Takes logits [tokens, count] of a batch for the vocabulary from `from` on. */
@@ -20,11 +20,11 @@ export interface LogitsFile {
 }
 
 /** @throws TensorpressError DISK */
-export async function createLogitsFile(
+export async function createLogitsOutput(
   path: string,
   batches: readonly Batch[],
   vocabulary: number,
-): Promise<LogitsFile> {
+): Promise<LogitsOutput> {
   const full = resolve(path);
   const planned = batches.flatMap(({ first, rows, length }) =>
     Array.from({ length: rows }, (_, i) => ({
