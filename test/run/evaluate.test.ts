@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSafetensors } from '../../src/formats/safetensors/source.js';
 import { widen } from '../../src/numerics/dtypes.js';
-import { evaluate } from '../../src/run/evaluate.js';
+import { evaluate, type EvaluateEvent } from '../../src/run/evaluate.js';
 import { largestError, logits, nll, readLogits, rmse, run, textFile, tokenFile } from '../support/evaluation.js';
 import { goldenFile, goldenFolder, goldenJson, goldenList } from '../support/golden.js';
 import { referenceCases } from '../support/reference-models.js';
@@ -370,6 +370,50 @@ describe('evaluate: against a base', () => {
     assert.equal(found.base_perplexity, theirs.evaluation.perplexity);
     assert.equal(found.perplexity, mine.evaluation.perplexity);
   });
+
+  it('golden hidden states are compared behind every layer, but not where the residual stream is rotated', async function () {
+    const [base, spin, quip] = ['tiny_source', 'checkpoints/spin', 'checkpoints/quip'].map(name =>
+      goldenFolder(`compressed-tensors/${name}`),
+    );
+    if (base === undefined || spin === undefined || quip === undefined) return this.skip();
+    const turned = await run({ model: spin, against: base, data });
+    assert.equal(turned.layers, undefined);
+    assert.ok(turned.notes.some(note => /residual stream of .* is rotated/.test(note)));
+    // rotated back: what was compressed is the base
+    assert.equal((await run({ model: base, against: spin, data })).layers, undefined);
+    const { layers } = await run({ model: quip, against: base, data });
+    assert.deepEqual(
+      layers!.map(({ layer }) => layer),
+      [-1, 0, 1],
+    );
+    assert.equal(layers![0]!.rel_mse, 0);
+    assert.ok(layers!.slice(1).every(({ rel_mse, cosine }) => rel_mse > 0 && rel_mse < 0.1 && cosine > 0.9));
+  });
+
+  for (const [what, options] of [
+    ['alone', {}],
+    ['of a mixture', { mixture: true }],
+    ['against a base', { against: true }],
+  ] as const) {
+    it(`tells how much is done ${what}: more and more, and all at the end`, async function () {
+      let model = await writeModel(tinyLlama());
+      if ('mixture' in options) {
+        const reference = referenceCases().find(({ architecture }) => architecture === 'MixtralForCausalLM');
+        if (reference === undefined) return this.skip();
+        await reference.write((model = tempFolder()));
+      }
+      const shares: number[] = [];
+      const onEvent = (event: EvaluateEvent) => {
+        if (event.type === 'progress') shares.push(event.done / event.total);
+      };
+      await evaluate({ model, data, onEvent, ...('against' in options ? { against: model } : {}) });
+      assert.deepEqual(
+        shares,
+        shares.toSorted((a, b) => a - b),
+      );
+      assert.ok(shares[0]! > 0 && Math.abs(shares.at(-1)! - 1) < 1e-5, `${shares}`);
+    });
+  }
 
   it('refuses models of two vocabularies', async () => {
     const [model, base] = [await writeModel(tinyLlama()), await writeModel(tinyLlama({ vocabulary: 96 }))];
