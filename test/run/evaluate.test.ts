@@ -411,7 +411,7 @@ describe('evaluate: against a base', () => {
         shares,
         shares.toSorted((a, b) => a - b),
       );
-      assert.ok(shares[0]! > 0 && Math.abs(shares.at(-1)! - 1) < 1e-5, `${shares}`);
+      assert.ok(shares[0]! > 0 && Math.abs(shares.at(-1)! - 1) < 1e-5, shares.join());
     });
   }
 
