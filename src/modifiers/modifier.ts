@@ -1,4 +1,8 @@
+import type { DType } from '../numerics/dtypes.js';
+import type { ColumnsProblem, ColumnsResult, Factor, FactorOptions, Hessian } from '../numerics/gptq.js';
 import type { Codes, QParams, Range } from '../numerics/grid.js';
+import type { Random } from '../numerics/random.js';
+import type { Seen } from '../observers/observer.js';
 import type { FormatName, QuantizationArgs } from '../schemes/args.js';
 import type { Model, Module, Part } from '../runtime/model/model.js';
 
@@ -46,14 +50,47 @@ export interface Claims {
   readonly problems: readonly Problem[];
 }
 
+/**
+ * A value of the model, by name: `<module>.input` and `<module>.output` of a Linear (Linears that read the same value share its site),
+ * `<attention>.q`, `.k` and `.v` as attention reads them, after rope, and any other value of a part's graph behind its prefix
+ * (`model.layers.3.residual`).
+ */
+export type Site = string;
+
+/** Something to be found out about a value while calibration data flows through. Equal observations are made once. */
+export interface Observation {
+  readonly site: Site;
+  /** Name of an observer that sees values. */
+  readonly observer: string;
+  /** The scheme that the value will have, and so which of its columns share a scale. */
+  readonly args?: QuantizationArgs;
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+/** A small tensor that a modifier adds: `input_scale`, `k_scale`. */
+export interface ParameterSpec {
+  /** Full name. */
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
 /** What a modifier does to one part. */
 export interface PartPlan {
   /** Modules whose weight becomes codes. */
-  readonly codes: readonly string[];
+  readonly codes?: readonly string[];
+  /** Modules whose weight becomes another one of the same shape and dtype. */
+  readonly dense?: readonly string[];
+  /** Tensors that it adds. */
+  readonly parameters?: readonly ParameterSpec[];
+  /** What it wants to know of the part, as it is before this modifier; `edit` takes it. */
+  readonly observe?: readonly Observation[];
+  /** A sentence when it cannot be done. */
+  readonly refuse?: string;
 }
 
 /**
- * A change to a part, applied by the run and encoded by every output.
+ * The weight of a module becomes codes, written by every output.
  * `codes: 'nearest'` means the codes of round to nearest on the given parameters: the run makes them row by row, so that no weight is held whole.
  */
 export interface CodesEdit extends QParams {
@@ -61,19 +98,56 @@ export interface CodesEdit extends QParams {
   readonly module: string;
   readonly codes: Codes | 'nearest';
   readonly arithmetic: 'reference' | 'exact';
+  /** Group of each column, [C], where groups are not runs of columns (actorder `group`). Default: null. */
+  readonly groupIndex?: Int32Array | null;
 }
-export type Edit = CodesEdit;
+
+/** The weight of a module becomes another one, which later modifiers see. */
+export interface DenseEdit {
+  readonly kind: 'dense';
+  readonly module: string;
+  /** [R, C], rounded to the model's dtype when it is taken. */
+  readonly weight: Float32Array;
+}
+
+/** A tensor that the modifier's plan has announced. */
+export interface ParameterEdit {
+  readonly kind: 'parameter';
+  readonly name: string;
+  /** Rounded to the dtype that was announced. */
+  readonly values: ArrayLike<number>;
+}
+
+export type Edit = CodesEdit | DenseEdit | ParameterEdit;
+
+/** What was observed. */
+export interface Statistics {
+  /**
+   * The result of an observation that the plan of this part has announced; it may be collected only now, and is gone once every modifier that
+   * asked for it has taken it.
+   */
+  take<Result>(observation: Observation): Promise<Result>;
+  /** Tokens and sequences that every observation saw. */
+  readonly seen: Seen;
+}
 
 /** What the run lends to a modifier: the heavy functions, run where they are fastest. */
 export interface Compute {
+  /** A module's weight W[R, C] in float32, as it is before this modifier. */
+  weight(module: Module): Promise<Float32Array>;
   /**
    * Range of every scale of a module's weight under its scheme's weight observer.
+   * @param importance see `WeightObservation`
    * @throws TensorpressError TENSOR when the weight holds NaN or infinity
    */
-  weightRange(module: Module, args: QuantizationArgs): Promise<Range>;
+  weightRange(module: Module, args: QuantizationArgs, importance?: Float64Array): Promise<Range>;
+  /** `gptqFactor` of src/numerics. */
+  gptqFactor(hessian: Hessian, options: FactorOptions): Promise<Factor | null>;
+  /** `gptqColumns` of src/numerics, on all threads. */
+  gptqColumns(problem: ColumnsProblem): Promise<ColumnsResult>;
 }
 
-/** A line for the report: a fallback, a skip, a figure that belongs to a module. */
+/** A line for the report: a fallback, a skip. */
 export interface Remark {
   readonly module?: string;
   readonly message: string;
@@ -82,9 +156,14 @@ export interface Remark {
 export interface EditContext<Options> {
   readonly options: Options;
   readonly schemes: ReadonlyMap<string, ModuleScheme>;
+  readonly statistics: Statistics;
   readonly compute: Compute;
+  /** Numbers of this modifier and part alone, from the recipe's seed. */
+  readonly random: Random;
   readonly emit: (edit: Edit) => Promise<void>;
   readonly report: (remark: Remark) => void;
+  /** Figures of a module for progress and report: the `loss` that an algorithm minimised. */
+  readonly measure: (module: string, figures: Readonly<Record<string, number>>) => void;
   readonly signal: AbortSignal;
 }
 
@@ -93,9 +172,14 @@ export interface Modifier<Options = never> {
   readonly type: string;
   /** Its options, as a file of `schema/modifiers/`, or a path relative to the modifier's own file. */
   readonly schema: string;
+  /**
+   * Whether its edits change what later parts see: those of GPTQ and pruning do, round to nearest does not. Default: true for dense edits, false
+   * for codes.
+   */
+  readonly flows?: boolean;
   /** Which modules get which scheme; asked of all modifiers before any of them plans. */
   schemes?(options: Options, model: Model): Claims;
-  /** What it will do to a part. */
+  /** What it will do to a part. `schemes` are those that this modifier has given. */
   plan(options: Options, part: Part, schemes: ReadonlyMap<string, ModuleScheme>): PartPlan;
   /** Does it: one edit per tensor, each emitted as soon as it is known. */
   edit(part: Part, context: EditContext<Options>): Promise<void>;

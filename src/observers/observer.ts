@@ -1,5 +1,6 @@
 import type { Grid, Range } from '../numerics/grid.js';
 import type { ModelDType } from '../numerics/dtypes.js';
+import type { Op } from '../runtime/model/graph.js';
 import type { QuantizationArgs } from '../schemes/args.js';
 
 /** Consecutive whole rows of a weight, in float32. */
@@ -27,20 +28,67 @@ export interface WeightObservation {
   /** One block per scale. */
   readonly grid: Grid;
   readonly args: QuantizationArgs;
+  /** E[x_c²] of the weight's input, [C]: for observers with `weighs`, where there is calibration data. */
+  readonly importance?: Float64Array;
+}
+
+/** A reduction that runs inside the graph, so that the value itself never leaves the engine. */
+export type Reduction = {
+  [N in 'range' | 'squares' | 'magnitudes' | 'gram']: Pick<Op<N>, 'op' | 'with'>;
+}['range' | 'squares' | 'magnitudes' | 'gram'];
+
+/** A value that flows through the model, as an observer is asked about it. */
+export interface ValueSpec {
+  /** Columns of the value [T, C]. */
+  readonly columns: number;
+  /** Consecutive columns that share a scale: all of them for a tensor, those of a head for attn_head. */
+  readonly size: number;
+  /** The scheme that the value will have; null where none is meant. */
+  readonly args: QuantizationArgs | null;
+  /** The model's dtype. */
+  readonly dtype: ModelDType;
+  /** `observer_kwargs`, or an observation's own options. */
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** What a batch was. */
+export interface Seen {
+  readonly tokens: number;
+  readonly sequences: number;
+}
+
+/** How a value is observed: reduced batch by batch inside the graph, and folded on the host in float64, in the order of the batches. */
+export interface ValueObserver<State, Result> {
+  /** What is wanted of each batch; none: the value itself, [T, C]. */
+  reduce(spec: ValueSpec): readonly Reduction[];
+  init(spec: ValueSpec): State;
+  /**
+   * Folds one batch in.
+   * @param reduced one array per reduction, or the value; overwritten afterwards
+   */
+  update(state: State, reduced: readonly (Float32Array | Float64Array)[], seen: Seen, spec: ValueSpec): void;
+  finish(state: State, spec: ValueSpec): Result;
 }
 
 /**
- * An observer turns values into the range [min, max] of each scale; scales and zero points follow from the range.
+ * An observer turns values into what a modifier computes with. Those of schemes give the range [min, max] of each scale, from which scale and
+ * zero point follow, for weights, for values that flow, or for both; others (the Hessian) give what their algorithm needs.
+ *
  * Weights are observed once, so the moving averages of the activation forms do not apply to them.
  */
-export interface Observer {
+export interface Observer<State = never, Result = unknown> {
   /** The names it answers to in a recipe. */
   readonly names: readonly string[];
   /** What a weight's scales are computed from. */
-  weightRange(observation: WeightObservation): Promise<Range>;
+  weightRange?(observation: WeightObservation): Promise<Range>;
+  /** Whether `weightRange` weighs errors by the energy of the weight's input, and so wants calibration data. */
+  readonly weighs?: true;
+  readonly values?: ValueObserver<State, Result>;
 }
 
 /** Declares an observer; the identity, so that its type is checked where it is written. */
-export function defineObserver(observer: Observer): Observer {
+export function defineObserver<State = never, Result = unknown>(
+  observer: Observer<State, Result>,
+): Observer<State, Result> {
   return observer;
 }

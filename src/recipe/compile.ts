@@ -82,7 +82,7 @@ function partWork(part: Part, steps: readonly Step[], { joined }: Outcome): Part
   const work = steps
     .map(step => ({
       step,
-      codes: step.modifier.plan(step.options as never, part, step.schemes).codes.filter(name => !joined.has(name)),
+      codes: step.modifier.plan(step.options as never, part, step.schemes).codes?.filter(name => !joined.has(name)) ?? [],
     }))
     .filter(({ codes }) => codes.length > 0);
   const coded = new Set(work.flatMap(({ codes }) => codes));

@@ -89,6 +89,14 @@ export interface Ops {
    * m_a; the same three of b; sum exp(a - m_a) (a - b); sum (a - b)². Sums of pieces of the vocabulary are put together by `Divergence`.
    */
   divergence: { in: { a: Value; b: Value }; with: object };
+  /** What an observer wants of x, over all tokens: minimum and maximum of each `size` consecutive columns, [T, C] -> [2, C / size] */
+  range: { in: { x: Value }; with: { size: number } };
+  /** sum_t x²: [T, C] -> [1, C] */
+  squares: { in: { x: Value }; with: object };
+  /** sum_t |x|: [T, C] -> [1, C] */
+  magnitudes: { in: { x: Value }; with: object };
+  /** Rows [from, to) of xᵀ x, from their diagonal on: x[:, from : to]ᵀ x[:, from :], [T, C] -> [to - from, C - from] */
+  gram: { in: { x: Value }; with: { from: number; to: number } };
   /** x[t, index[t]], 0 where the index lies outside: [T, C], int32 [T] -> [T, 1] */
   pick: { in: { x: Value; index: Value }; with: object };
 }
