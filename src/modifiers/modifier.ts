@@ -172,10 +172,7 @@ export interface Modifier<Options = never> {
   readonly type: string;
   /** Its options, as a file of `schema/modifiers/`, or a path relative to the modifier's own file. */
   readonly schema: string;
-  /**
-   * Whether its edits change what later parts see: those of GPTQ and pruning do, round to nearest does not. Default: true for dense edits, false
-   * for codes.
-   */
+  /** Whether its edits change what later parts see: those of GPTQ and pruning do, round to nearest does not. Default: false. */
   readonly flows?: boolean;
   /** Which modules get which scheme; asked of all modifiers before any of them plans. */
   schemes?(options: Options, model: Model): Claims;
