@@ -20,11 +20,17 @@ export function storedTensors({ parts, model, outcome }: Blueprint): StoredTenso
         .layout(weightSpec(weight, scheme))
         .map(({ suffix, dtype, shape }) => ({ name: `${name}.${suffix}`, dtype, shape, module: name }));
     });
+    // a weight that another modifier makes codes of is stored as those
+    const dense = part.modules.flatMap(({ name, weight }): StoredTensor[] =>
+      weight === undefined || coded.has(name) || !steps.some(step => step.dense.includes(name))
+        ? []
+        : [{ name: `${name}.weight`, dtype: weight.dtype, shape: [weight.rows, weight.columns] }],
+    );
     const copied = copies.map(({ tensor, as }): StoredTensor => {
       const { dtype, shape } = model.source.tensors.get(tensor)!;
       return { name: as, dtype, shape };
     });
-    return [...compressed, ...copied];
+    return [...compressed, ...dense, ...steps.flatMap(({ parameters }) => parameters), ...copied];
   });
 }
 
@@ -60,7 +66,7 @@ export function checkpointOutput(plan: Blueprint, folder: string, maxShardSize: 
     },
     encodeParameters(module, parameters) {
       const { spec, format } = specs.get(module)!;
-      const around = format.compressParameters({ ...parameters, groupIndex: null }, spec);
+      const around = format.compressParameters({ ...parameters, groupIndex: parameters.groupIndex ?? null }, spec);
       return new Map([...around].map(([suffix, bytes]) => [`${module}.${suffix}`, bytes]));
     },
   };
