@@ -185,10 +185,7 @@ export interface Modifier<Options = never> {
   readonly type: string;
   /** Its options, as a file of `schema/modifiers/`, or a path relative to the modifier's own file. */
   readonly schema: string;
-  /**
-   * Whether its edits change what later parts see: those of GPTQ and pruning do, round to nearest does not. Default: true for dense edits, false
-   * for codes.
-   */
+  /** Whether its edits change what later parts see: those of GPTQ and pruning do, round to nearest does not. Default: false. */
   readonly flows?: boolean;
   /** Whether, with these options, it makes the codes of the modules that earlier modifiers gave a scheme. Default: false. */
   inherits?(options: Options): boolean;

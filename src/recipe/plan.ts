@@ -11,6 +11,8 @@ export interface Step {
   readonly options: Readonly<Record<string, unknown>>;
   readonly schemes: ReadonlyMap<string, ModuleScheme>;
   readonly patterns: readonly PatternUse[];
+  /** Whether its edits change what later parts see. */
+  readonly flows: boolean;
 }
 
 /** A source tensor that is written as it is, under the same name or, for a head that is separated from the embedding, its own. */

@@ -26,6 +26,12 @@ export type RunEvent =
       readonly total: number;
     }
   | { readonly type: 'remark'; readonly module?: string; readonly message: string }
+  | {
+      /** What a modifier measured of a module: its loss. */
+      readonly type: 'figures';
+      readonly module: string;
+      readonly figures: Readonly<Record<string, number>>;
+    }
   | { readonly type: 'done'; readonly report: Report; readonly folder: string };
 
 export type OnEvent = (event: RunEvent) => void;

@@ -1,18 +1,21 @@
 import { createHash } from 'node:crypto';
 import { TensorpressError } from '../errors.js';
-import { emptyError, finishError, type ErrorSums, type QuantizationError } from '../numerics/error.js';
-import type { CodesEdit, Compute, Remark } from '../modifiers/modifier.js';
-import { weightObserver } from '../observers/table.js';
+import type { QuantizationError } from '../numerics/error.js';
+import { random } from '../numerics/random.js';
+import type { Edit, ModuleScheme, Remark, Statistics } from '../modifiers/modifier.js';
 import type { Output } from '../outputs/output.js';
-import type { PartWork, Plan } from '../recipe/plan.js';
-import { weightGrid } from '../schemes/grids.js';
+import type { PartWork, Plan, Step } from '../recipe/plan.js';
 import { observerName } from '../schemes/observer-names.js';
+import type { Calibration, SavedStates } from './calibrate/calibration.js';
+import { PartEdits } from './calibrate/edits.js';
+import { computeOn } from './compute.js';
+import { encode } from './encode.js';
 import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
-import { cutGrid, cutParameters, shareParameters } from './jobs.js';
 import type { Jobs } from './pool.js';
-import { progressMeter } from './progress.js';
-import { rowPieces, tensorPieces, weightRows, type Buffers } from './weights.js';
+import type { Progress } from './progress.js';
+import { checkedDense, parameterBytes, unannounced } from './taken.js';
+import { tensorPieces, type Buffers } from './weights.js';
 
 /** What a run measured of a module that became codes. */
 export interface ModuleFigures extends QuantizationError {
@@ -22,6 +25,8 @@ export interface ModuleFigures extends QuantizationError {
   readonly usage: readonly number[];
   /** Of modules with `arithmetic: exact`: the squared error that the reference's arithmetic would have left. */
   readonly referenceError?: number;
+  /** What the modifier measured: `loss`. */
+  readonly figures?: Readonly<Record<string, number>>;
 }
 
 /** Everything that outlives a part: figures and hashes. Kept in the journal, so that a resumed run reports the same. */
@@ -39,18 +44,25 @@ export interface PartResult {
   readonly record: PartRecord;
 }
 
+/** A part that has just been finished, with what it left for the next. */
+export interface Finished extends PartResult {
+  readonly states: readonly SavedStates[];
+}
+
 export interface ExecuteOptions {
   readonly plan: Plan;
   readonly outputs: readonly Output[];
   readonly jobs: Jobs;
   readonly buffers: Buffers;
+  /** What flows through the model, where a modifier wants to see it. */
+  readonly calibration: Calibration | undefined;
   /** Parts that an earlier attempt has finished. */
   readonly finished: ReadonlyMap<string, PartResult>;
   /** Called after each part, in order; everything it names is written, though perhaps not yet on the disk. */
-  readonly commit: (result: PartResult) => Promise<void>;
+  readonly commit: (result: Finished) => Promise<void>;
+  readonly progress: Progress;
   readonly onEvent: OnEvent;
   readonly signal: AbortSignal;
-  readonly now: () => number;
 }
 
 /**
@@ -58,18 +70,18 @@ export interface ExecuteOptions {
  * its record, so memory does not grow with the number of layers.
  */
 export async function execute(options: ExecuteOptions): Promise<PartResult[]> {
-  const { plan, outputs, finished, commit, onEvent, signal, now } = options;
-  const progress = progressMeter(plan, onEvent, now);
+  const { plan, outputs, finished, commit, progress, signal } = options;
   const hashes = new Map<string, string>();
   const results: PartResult[] = [];
   for (const work of plan.parts) {
     const known = finished.get(work.part.id);
     progress.enter(work.part.id, known !== undefined);
     if (known !== undefined) await checkStored(known, outputs);
-    const result = known ?? (await executePart(work, options, hashes, progress.add));
+    const fresh = known === undefined ? await executePart(work, options, hashes) : undefined;
+    const { states: _, ...result } = fresh ?? { ...known!, states: [] };
     for (const [tensor, sha256] of Object.entries(result.record.sources)) hashes.set(tensor, sha256);
     results.push(result);
-    if (known === undefined) await commit(result);
+    if (fresh !== undefined) await commit(fresh);
     signal.throwIfAborted();
   }
   return results;
@@ -88,16 +100,22 @@ async function checkStored({ tensors }: PartResult, outputs: readonly Output[]):
 
 async function executePart(
   work: PartWork,
-  { plan, outputs, jobs, buffers, onEvent, signal }: ExecuteOptions,
+  { plan, outputs, jobs, buffers, calibration, progress, onEvent, signal }: ExecuteOptions,
   hashes: ReadonlyMap<string, string>,
-  onBytes: (bytes: number) => void,
-): Promise<PartResult> {
+): Promise<Finished> {
   const { source } = plan.model;
-  const byName = new Map(work.part.modules.map(module => [module.name, module]));
+  const { part } = work;
+  const byName = new Map(part.modules.map(module => [module.name, module]));
   const modules: Record<string, ModuleFigures> = {};
   const sources: Record<string, string> = {};
   const remarks: Remark[] = [];
   const tensors: PartResult['tensors'][number][] = [];
+  const edits = new PartEdits(source, part.modules);
+  const flowing = calibration?.enter(
+    part,
+    edits,
+    new Map(work.steps.map(({ step, observe }) => [step.index, observe] as const)),
+  );
 
   const store = async (output: number, tensor: string, bytes: Uint8Array) => {
     await outputs[output]!.write(tensor, 0, bytes);
@@ -117,119 +135,101 @@ async function executePart(
     sources[tensor] = sha256;
   };
 
-  const compute: Compute = {
-    weightRange(module, args) {
-      const weight = module.weight!;
-      const observer = weightObserver(args.observer ?? 'memoryless_minmax')!;
-      const rows = weightRows(source, weight, jobs, buffers);
-      return observer.weightRange({ weight: rows, grid: weightGrid(args, weight.rows, weight.columns), args });
-    },
-  };
-
-  const encode = async (edit: CodesEdit) => {
-    const weight = byName.get(edit.module)?.weight;
-    const args = plan.outcome.schemes.get(edit.module)?.weights;
-    if (weight === undefined || args == null) {
-      throw new TensorpressError('INTERNAL', `codes for ${edit.module}, which has no scheme`);
+  const take = async (edit: Edit, { step, parameters }: PartWork['steps'][number]) => {
+    const { index } = step;
+    const before = (other: number) => other < index;
+    if (edit.kind === 'parameter') {
+      const spec = parameters.find(({ name }) => name === edit.name);
+      if (spec === undefined) throw unannounced(edit.name, step, part.id);
+      const bytes = parameterBytes(edit, spec);
+      for (const output of outputs.keys()) await store(output, edit.name, bytes);
+      return;
     }
-    const { rows, columns, dtype, tensor } = weight;
-    const whole = weightGrid(args, rows, columns);
-    const encodings = outputs.map(output => output.encoding(edit.module));
-    const parameters = shareParameters(edit);
-    const error = emptyError(rows);
-    const usage = new Float64Array(256);
-    let referenceError: Float64Array | undefined;
-    const sourceHash = createHash('sha256');
-    const storedHashes = encodings.map(() => createHash('sha256'));
-    await flow(rowPieces(weight), Math.min(jobs.parallel, buffers.count), {
-      load: (piece, slot) => source.read(tensor, piece, buffers.take(slot)),
-      work(bytes, { from, to }, slot) {
+    const weight = byName.get(edit.module)?.weight;
+    if (weight === undefined) throw unannounced(edit.module, step, part.id);
+    if (edit.kind === 'dense') {
+      edits.addDense(index, checkedDense(edit, weight, step));
+      return;
+    }
+    const args = plan.outcome.schemes.get(edit.module)?.weights;
+    if (args == null) throw unannounced(edit.module, step, part.id);
+    if (calibration !== undefined && step.flows) edits.addCodes(index, edit, args);
+    const { read, stored, error, usage, referenceError } = await encode({
+      ...{ edit, weight, args, outputs, jobs, buffers },
+      source: edits.view(before),
+      onBytes(bytes) {
         signal.throwIfAborted();
-        const { grid, fromRow, firstBlock } = cutGrid(whole, from, to);
-        return jobs.run({
-          kind: 'encode',
-          bytes,
-          dtype,
-          fromRow,
-          grid,
-          parameters: cutParameters(parameters, firstBlock, grid),
-          spec: encodings[0]!.spec,
-          arithmetic: edit.arithmetic,
-          codes: edit.codes === 'nearest' ? null : edit.codes.slice(from * columns, to * columns),
-          formats: encodings.map(({ format }) => format),
-          into: encodings.map(({ rowBytes }, i) => buffers.take(slot, 1 + i)((to - from) * rowBytes)),
-        });
-      },
-      async land(result, bytes, { from }) {
-        sourceHash.update(bytes);
-        for (const [i, encoded] of result.encoded.entries()) {
-          storedHashes[i]!.update(encoded);
-          await outputs[i]!.write(encodings[i]!.tensor, from * encodings[i]!.rowBytes, encoded);
-        }
-        enter(error, result.error, from);
-        if (result.referenceError !== null)
-          (referenceError ??= new Float64Array(rows)).set(result.referenceError, from);
-        for (let code = 0; code < 256; code++) usage[code]! += result.usage[code]!;
-        onBytes(bytes.length);
+        progress.add(bytes);
       },
     });
-    sourceRead(tensor, sourceHash.digest('hex'));
-    for (const [output, { tensor: name }] of encodings.entries()) {
-      tensors.push({ output, tensor: name, sha256: storedHashes[output]!.digest('hex') });
+    if (!edits.has(weight.tensor, before)) sourceRead(weight.tensor, read);
+    for (const [output, codes] of stored.entries()) {
+      tensors.push({ output, ...codes });
       for (const [around, bytes] of outputs[output]!.encodeParameters(edit.module, edit))
         await store(output, around, bytes);
     }
     modules[edit.module] = {
-      ...finishError(error),
+      ...modules[edit.module],
+      ...error,
       observer: observerThatRan(args.observer),
-      usage: [...usage],
-      ...(referenceError && { referenceError: referenceError.reduce((sum, v) => sum + v, 0) }),
+      usage,
+      ...(referenceError !== undefined && { referenceError }),
     };
   };
 
-  for (const { step } of work.steps) {
-    await step.modifier.edit(work.part, {
-      options: step.options as never,
-      schemes: planned(step.schemes, work),
-      compute,
-      emit: encode,
+  const figures = new Map<string, Readonly<Record<string, number>>>();
+  for (const own of work.steps) {
+    const { step } = own;
+    const { modifier, options } = step;
+    await modifier.edit(part, {
+      options: options as never,
+      schemes: planned(step, plan.outcome),
+      statistics: (await flowing?.statistics(step.index)) ?? NOTHING_SEEN,
+      compute: computeOn(
+        edits.view(other => other < step.index),
+        jobs,
+        buffers,
+      ),
+      random: random(plan.recipe.calibration?.seed ?? 0, modifier.type, step.index, part.id),
+      emit: edit => take(edit, own),
       report(remark) {
         remarks.push(remark);
         onEvent({ type: 'remark', ...remark });
       },
+      measure(module, found) {
+        figures.set(module, { ...figures.get(module), ...found });
+        onEvent({ type: 'figures', module, figures: found });
+      },
       signal,
     });
   }
+  for (const [module, found] of figures) if (modules[module]) modules[module] = { ...modules[module], figures: found };
+  const states = (await flowing?.end()) ?? [];
 
+  const edited = edits.view(() => true);
   for (const { tensor, as } of work.copies) {
     const hash = createHash('sha256');
     await flow(tensorPieces(source.tensors.get(tensor)!), buffers.count, {
-      load: ({ rows }, slot) => source.read(tensor, rows, buffers.take(slot)),
+      load: ({ rows }, slot) => edited.read(tensor, rows, buffers.take(slot)),
       work: () => Promise.resolve(signal.throwIfAborted()),
       async land(_, bytes, { offset }) {
         hash.update(bytes);
         for (const output of outputs) await output.write(as, offset, bytes);
-        onBytes(bytes.length);
+        progress.add(bytes.length);
       },
     });
     const sha256 = hash.digest('hex');
-    sourceRead(tensor, sha256);
+    if (!edits.has(tensor, () => true)) sourceRead(tensor, sha256);
     outputs.forEach((_, output) => tensors.push({ output, tensor: as, sha256 }));
   }
-  return { part: work.part.id, tensors, record: { modules, sources, remarks } };
+  return { part: part.id, tensors, record: { modules, sources, remarks }, states };
 }
 
-/** Rows of a chunk among those of the weight. */
-function enter(all: ErrorSums, rows: ErrorSums, from: number): void {
-  all.squaredError.set(rows.squaredError, from);
-  all.squares.set(rows.squares, from);
-  all.maxError.set(rows.maxError, from);
-}
-
-/** The schemes of the modules that the plan gives codes: a head that is stored with its embedding has none of its own. */
-function planned<T>(schemes: ReadonlyMap<string, T>, { steps }: PartWork): Map<string, T> {
-  const coded = new Set(steps.flatMap(({ codes }) => codes));
-  return new Map([...schemes].filter(([name]) => coded.has(name)));
+/** The schemes of a step as they concern a part: a head that is stored with its embedding has no codes of its own. */
+function planned({ schemes }: Step, { joined }: Plan['outcome']): Map<string, ModuleScheme> {
+  return new Map(
+    [...schemes].map(([name, scheme]) => [name, joined.has(name) ? { ...scheme, weights: null } : scheme]),
+  );
 }
 
 /** A weight is observed once, so averaging forms run as their memoryless ones; run.json says so. */
@@ -242,3 +242,8 @@ function observerThatRan(given: string | null): string {
   };
   return memoryless[name] ?? name;
 }
+
+const NOTHING_SEEN: Statistics = {
+  seen: { tokens: 0, sequences: 0 },
+  take: ({ site }) => Promise.reject(new TensorpressError('PLUGIN', `nothing was observed at ${site}`)),
+};

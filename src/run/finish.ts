@@ -15,6 +15,7 @@ import { reportMarkdown } from './markdown.js';
 import type { Prepared } from './prepare.js';
 import { hashOutputs, hashSources, runRecord } from './record.js';
 import { judgeResult } from './judge-result.js';
+import { hiddenFolder } from './lock.js';
 import { buildReport, withQuality } from './report.js';
 import type { Stopping } from './stopping.js';
 import { VERSION } from './version.js';
@@ -81,7 +82,9 @@ export async function finishRun(ending: Ending): Promise<Applied> {
     await rm(join(folder, 'run.json'), { force: true });
     throw error;
   });
-  await rm(journalPath(folder), { force: true }).catch(() => {}); // goes when the folder is next asked for
+  // what is left goes when the folder is next asked for
+  await rm(hiddenFolder(folder), { recursive: true, force: true }).catch(() => {});
+  await rm(journalPath(folder), { force: true }).catch(() => {});
   onEvent({ type: 'done', report, folder });
   return { folder, report };
 }

@@ -15,15 +15,20 @@ const BATCH_TOKENS = 512;
 /**
  * Neighbouring rows of equal length in batches of up to `tokens` tokens, one row at least, in their order.
  * @param options.alone each row is a batch
+ * @param options.count rows of a batch, at most. Default: as many as fit
  */
 export function batchesOf(
   rows: readonly Int32Array[],
-  { tokens = BATCH_TOKENS, alone = false }: { tokens?: number; alone?: boolean } = {},
+  {
+    tokens = BATCH_TOKENS,
+    alone = false,
+    count: atMost = alone ? 1 : Infinity,
+  }: { tokens?: number; alone?: boolean; count?: number } = {},
 ): Batch[] {
   const batches: Batch[] = [];
   for (let first = 0; first < rows.length;) {
     const { length } = rows[first]!;
-    const most = alone ? 1 : Math.max(1, Math.floor(tokens / Math.max(1, length)));
+    const most = Math.min(atMost, Math.max(1, Math.floor(tokens / Math.max(1, length))));
     let count = 1;
     while (count < most && rows[first + count]?.length === length) count++;
     const ids = new Int32Array(count * length);

@@ -64,7 +64,7 @@ export async function embedded(forward: Forward): Promise<States> {
 }
 
 /** The rows of the embedding that occur are read once and looked up: a vocabulary of 100,000 needs no memory. */
-async function embed({ engine, decoder, reader, batches, tick }: Forward, stream: Stream): Promise<void> {
+export async function embed({ engine, decoder, reader, batches, tick }: Forward, stream: Stream): Promise<void> {
   const graph = decoder.embedding;
   const gather = graph.ops.find((op): op is Op<'gather'> => op.op === 'gather')!;
   const { tensor } = tensorOf(graph.prefix, gather.in.table);

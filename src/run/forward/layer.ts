@@ -14,7 +14,9 @@ export interface LayerRun {
   readonly weights: WeightLoader;
   readonly tables: RopeTables;
   /** Values that are wanted besides `output`, and who takes them: theirs from then on. */
-  readonly keep?: ReadonlyMap<Value, (tensor: Tensor) => Promise<void>>;
+  readonly keep?: ReadonlyMap<Value, (tensor: Tensor, batch: number) => Promise<void>>;
+  /** Whether `output` is wanted: without it only what leads to the kept values is computed. Default: true. */
+  readonly push?: boolean;
 }
 
 type Place = Pick<Forward, 'engine' | 'batches' | 'storage' | 'tick'>;
@@ -24,11 +26,11 @@ type Place = Pick<Forward, 'engine' | 'batches' | 'storage' | 'tick'>;
  * expert's weights are in memory at a time, and are read once.
  */
 export async function runLayer(place: Place, run: LayerRun): Promise<void> {
-  const { layer, stream, keep } = run;
+  const { layer, stream, keep, push = true } = run;
   const carried = new Map<Value, Stream>([['hidden', stream]]);
   const give = async (value: Value, batch: number, tensor: Tensor): Promise<void> => {
     const taker = keep?.get(value);
-    if (taker !== undefined) return taker(tensor);
+    if (taker !== undefined) return taker(tensor, batch);
     let to = value === 'output' ? stream : carried.get(value);
     if (to === undefined) {
       to = await openStream(place.engine, { ...place.storage, batches: place.batches, width: tensor.shape[1]! });
@@ -37,7 +39,7 @@ export async function runLayer(place: Place, run: LayerRun): Promise<void> {
     await to.next(batch, tensor);
   };
   try {
-    const parts = stages(layer, ['output', ...(keep?.keys() ?? [])]);
+    const parts = stages(layer, [...(push ? ['output'] : []), ...(keep?.keys() ?? [])]);
     for (const stage of parts) {
       const stagePlace = {
         ...place,

@@ -89,7 +89,10 @@ export interface Ops {
    * m_a; the same three of b; sum exp(a - m_a) (a - b); sum (a - b)². Sums of pieces of the vocabulary are put together by `Divergence`.
    */
   divergence: { in: { a: Value; b: Value }; with: object };
-  /** What an observer wants of x, over all tokens: minimum and maximum of each `size` consecutive columns, [T, C] -> [2, C / size] */
+  /**
+   * What an observer wants of x, over all tokens: minimum and maximum of each `size` consecutive columns, NaN where one of them is not finite:
+   * [T, C] -> [2, C / size]
+   */
   range: { in: { x: Value }; with: { size: number } };
   /** sum_t x²: [T, C] -> [1, C] */
   squares: { in: { x: Value }; with: object };

@@ -91,6 +91,8 @@ describe('reference engine', () => {
     ['attention', heads, { ...attention, positions: array(2) }, /^q is \[3, 8\]: 3 is no multiple of 2$/],
     ['attention', heads, { ...attention, pastK: array(2, 4) }, /^attention reads pastK without their companions$/],
     ['columns', { from: 1, to: 4 }, { x: array(2, 3) }, /^x is \[2, 3\]: no columns 1 to 4$/],
+    ['range', { size: 2 }, { x: array(2, 3) }, /^x is \[2, 3\]: 3 is no multiple of 2$/],
+    ['gram', { from: 1, to: 4 }, { x: array(2, 3) }, /^x is \[2, 3\]: no rows 1 to 4$/],
     [
       'gather',
       {},
@@ -110,6 +112,22 @@ describe('reference engine', () => {
     it(`says which value does not fit ${op}: ${message.source}`, async () => {
       const cut = slice([only(op, constants, Object.keys(arrays))], ['y']);
       await assert.rejects(evaluate(cut, arrays), { code: 'INTERNAL', message });
+    });
+  });
+
+  const reductions: [Op['op'], object, number[], number[]][] = [
+    ['range', { size: 2 }, [2, 2], [-5, -1, 3, 4]],
+    ['range', { size: 4 }, [2, 1], [-5, 4]],
+    ['squares', {}, [1, 4], [10, 29, 16, 1]],
+    ['magnitudes', {}, [1, 4], [4, 7, 4, 1]],
+    ['gram', { from: 0, to: 2 }, [2, 4], [10, 1, 12, -3, 1, 29, 8, -2]],
+    ['gram', { from: 2, to: 3 }, [1, 2], [16, -4]],
+  ];
+  reductions.forEach(([op, constants, shape, expected]) => {
+    it(`${op} reduces over tokens: ${JSON.stringify(constants)}`, async () => {
+      const x = { shape: [2, 4], data: Float64Array.of(1, -5, 0, 0, 3, 2, 4, -1) };
+      const { y } = await evaluate(slice([only(op, constants, ['x'])], ['y']), { x });
+      assert.deepEqual(y, { shape, data: Float64Array.from(expected) });
     });
   });
 

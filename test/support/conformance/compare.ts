@@ -17,7 +17,7 @@ const CODE_STEP = 1 / 3;
 /** Differences below it are those of engines that take the smallest float32 numbers for 0. */
 const SUBNORMAL = 2 ** -126;
 
-/** Rows of `columns` elements; both zeros are equal. */
+/** Rows of `columns` elements; both zeros are equal, and NaN is NaN. */
 export function assertRows(
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
@@ -29,8 +29,9 @@ export function assertRows(
   let besides = codes === 'nearly' ? Math.ceil(expected.length / 200) : 0;
   for (let from = 0; from < expected.length; from += columns) {
     let largest = 0;
-    for (let i = from; i < from + columns; i++) largest = Math.max(largest, Math.abs(expected[i]!));
+    for (let i = from; i < from + columns; i++) largest = Math.max(largest, Math.abs(expected[i]!) || 0);
     for (let i = from; i < from + columns; i++) {
+      if (Number.isNaN(actual[i]) && Number.isNaN(expected[i])) continue;
       const error = Math.abs(actual[i]! - expected[i]!);
       if (error <= tolerance * largest + (tolerance > 0 ? SUBNORMAL : 0)) continue;
       if (error <= CODE_STEP * largest && besides-- > 0) continue;

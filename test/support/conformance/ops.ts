@@ -12,7 +12,7 @@ function several(count: number, make: (draw: Draw, i: number) => Case): Case[] {
 
 /** Every op but attention and fake_quantize, with sizes that are multiples of nothing. */
 export function opCases(): Case[] {
-  return [...table(), ...products(), ...elementwise(), ...alongRows()];
+  return [...table(), ...products(), ...elementwise(), ...alongRows(), ...overTokens()];
 }
 
 function table(): Case[] {
@@ -130,5 +130,38 @@ function alongRows(): Case[] {
       const [T, C] = [draw.int(1, 20), draw.int(1, 90)];
       return single('pick', {}, { x: draw.floats([T, C]), index: draw.ints(T, -2, C + 1) });
     }),
+  ];
+}
+
+function overTokens(): Case[] {
+  const edges = edgeRows(36, HUGE);
+  const sizes = (draw: Draw, i: number): [number, number] => [i === 0 ? 1 : draw.int(2, 300), draw.int(1, 90)];
+  return [
+    ...several(5, (draw, i) => {
+      const [T, size] = sizes(draw, i);
+      const n = draw.int(1, 4);
+      return single('range', { size }, { x: draw.floats([T, n * size], 3) }, `of each ${size} columns`);
+    }),
+    single('range', { size: 1 }, { x: edges }, 'of edge values'),
+    single('range', { size: 12 }, { x: edges }, 'of edge values'),
+    single('range', { size: 36 }, { x: edges }, 'of edge values'),
+    single('range', { size: 4 }, { x: floats([3, 8], i => -1 - i) }, 'below zero'),
+    single('range', { size: 4 }, { x: floats([3, 8], i => 1 + i) }, 'above zero'),
+    ...[NaN, Infinity, -Infinity].flatMap(flaw =>
+      [1, 4].map(size =>
+        single('range', { size }, { x: floats([9, 36], i => (i % 39 === 0 ? flaw : i)) }, `with ${flaw}`),
+      ),
+    ),
+    ...(['squares', 'magnitudes'] as const).flatMap(op => [
+      ...several(4, (draw, i) => single(op, {}, { x: draw.floats(sizes(draw, i), 3) })),
+      single(op, {}, { x: edgeRows(21, HUGE) }, 'of edge values'),
+    ]),
+    ...several(6, (draw, i) => {
+      const [T, C] = sizes(draw, i);
+      const from = i < 2 ? 0 : draw.int(0, C - 1);
+      const to = i === 1 ? C : draw.int(from + 1, C);
+      return single('gram', { from, to }, { x: draw.floats([T, C]) }, `rows ${from} to ${to}`);
+    }),
+    single('gram', { from: 5, to: 21 }, { x: edges }, 'of edge values'),
   ];
 }

@@ -138,9 +138,9 @@ export class Builder {
     return this.node('Concat', wires, shape, { attributes: { axis: int(axis) }, type: first!.type });
   }
 
-  /** Over the last axis, which stays with size 1. */
-  reduce(op: 'ReduceMax' | 'ReduceMin' | 'ReduceSum', x: Wire): Wire {
-    return this.node(op, [x, this.list(-1)], [...x.shape.slice(0, -1), 1], { type: x.type });
+  /** Over one axis, by default the last, which stays with size 1. */
+  reduce(op: 'ReduceMax' | 'ReduceMin' | 'ReduceSum', x: Wire, axis = -1): Wire {
+    return this.node(op, [x, this.list(axis)], x.shape.with(axis, 1), { type: x.type });
   }
 
   /** condition ? a : b */

@@ -146,6 +146,27 @@ const LOWERINGS: { readonly [Name in OpName]: Lowering<Name> } = {
     return b.concat(1, ...sums, ...half(model).sums, ...products);
   },
 
+  range: (b, { x }, { size }) => {
+    // onnxruntime's extremes pass over some NaN; 0 x is NaN for every number that is not finite
+    const blocks = (columns: Wire): Wire => b.reshape(columns, -1, size);
+    const flaw = b.reduce('ReduceSum', blocks(b.reduce('ReduceSum', b.binary('Mul', x, 0), 0)));
+    const extreme = (op: 'ReduceMin' | 'ReduceMax'): Wire => {
+      const found = b.binary('Add', b.reduce(op, blocks(b.reduce(op, x, 0))), flaw);
+      return b.reshape(found, 1, x.shape[1]! / size);
+    };
+    return b.concat(0, extreme('ReduceMin'), extreme('ReduceMax'));
+  },
+
+  // not ReduceSumSquare and ReduceL1, which are several times slower along this axis
+  squares: (b, { x }) => b.reduce('ReduceSum', b.binary('Mul', x, x), 0),
+
+  magnitudes: (b, { x }) => b.reduce('ReduceSum', b.unary('Abs', x), 0),
+
+  gram: (b, { x }, { from, to }) => {
+    const rows = b.transpose(b.slice(x, 1, from, to), 1, 0);
+    return b.node('MatMul', [rows, b.slice(x, 1, from, Infinity)], [to - from, x.shape[1]! - from]);
+  },
+
   pick: (b, { x, index }) => {
     const column = b.reshape(index, -1, 1);
     const last = x.shape[1]! - 1;

@@ -7,6 +7,7 @@ import { attention } from './attention.js';
 import { add, gated, rms_norm, rope, scale, softcap } from './elementwise.js';
 import { fake_quantize } from './fake-quantize.js';
 import { gather, linear, transform } from './products.js';
+import { gram, magnitudes, range, squares } from './reductions.js';
 import { columns, divergence, log_sum_exp, pick, route } from './rows.js';
 
 const DEFINITIONS: { readonly [Name in Exclude<OpName, 'experts'>]: Definition<Name> } = {
@@ -25,6 +26,10 @@ const DEFINITIONS: { readonly [Name in Exclude<OpName, 'experts'>]: Definition<N
   fake_quantize,
   log_sum_exp,
   divergence,
+  range,
+  squares,
+  magnitudes,
+  gram,
   pick,
 };
 

@@ -94,6 +94,23 @@ const LOWERINGS: { readonly [N in OpName]: (op: Op<N>, run: RunArrays) => Tensor
     return tf.concat([...sums, ...half(at(b)).sums, ...products], 1);
   },
 
+  range({ in: { x }, with: { size } }, { backend: { tf }, at }) {
+    // extremes pass over some NaN; 0 x is NaN for every number that is not finite
+    const blocks = (columns: Tensor): Tensor => tf.reshape(columns, [-1, size]);
+    const flaw = tf.sum(blocks(tf.sum(tf.mul(at(x), 0), 0)), 1);
+    const [min, max] = [tf.min(blocks(tf.min(at(x), 0)), 1), tf.max(blocks(tf.max(at(x), 0)), 1)];
+    return tf.stack([tf.add(min, flaw), tf.add(max, flaw)]);
+  },
+
+  squares: ({ in: { x } }, { backend: { tf }, at }) => tf.sum(tf.square(at(x)), 0, true),
+
+  magnitudes: ({ in: { x } }, { backend: { tf }, at }) => tf.sum(tf.abs(at(x)), 0, true),
+
+  gram({ in: { x }, with: { from, to } }, { backend: { tf }, at }) {
+    const columns = (end: number): Tensor2D => tf.slice(at(x) as Tensor2D, [0, from], [-1, end - from]);
+    return tf.matMul(tf.transpose(columns(to)), columns(at(x).shape[1]!));
+  },
+
   pick({ in: { x, index } }, { backend: { tf }, at, host, shape }) {
     const [tokens, columns] = shape(x) as [number, number];
     const places = host(index).slice() as Int32Array;
