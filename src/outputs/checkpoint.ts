@@ -20,17 +20,11 @@ export function storedTensors({ parts, model, outcome }: Blueprint): StoredTenso
         .layout(weightSpec(weight, scheme))
         .map(({ suffix, dtype, shape }) => ({ name: `${name}.${suffix}`, dtype, shape, module: name }));
     });
-    // a weight that another modifier makes codes of is stored as those
-    const dense = part.modules.flatMap(({ name, weight }): StoredTensor[] =>
-      weight === undefined || coded.has(name) || !steps.some(step => step.dense.includes(name))
-        ? []
-        : [{ name: `${name}.weight`, dtype: weight.dtype, shape: [weight.rows, weight.columns] }],
-    );
     const copied = copies.map(({ tensor, as }): StoredTensor => {
       const { dtype, shape } = model.source.tensors.get(tensor)!;
       return { name: as, dtype, shape };
     });
-    return [...compressed, ...dense, ...steps.flatMap(({ parameters }) => parameters), ...copied];
+    return [...compressed, ...steps.flatMap(({ parameters }) => parameters), ...copied];
   });
 }
 

@@ -16,13 +16,12 @@ export interface Blueprint {
   };
   readonly parts: readonly {
     readonly part: Part;
-    /** Modules that become codes, or other weights, and tensors that are added. */
+    /** Modules that become codes, and tensors that are added. */
     readonly steps: readonly {
       readonly codes: readonly string[];
-      readonly dense: readonly string[];
       readonly parameters: readonly ParameterSpec[];
     }[];
-    /** Source tensors that are written as they are, and under which name. */
+    /** Tensors that are written as weights, and under which name. */
     readonly copies: readonly { readonly tensor: string; readonly as: string }[];
   }[];
 }

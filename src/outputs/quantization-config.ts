@@ -14,7 +14,7 @@ export const FORMAT_VERSION = '0.18.1';
 export function quantizationConfig(
   modules: readonly Module[],
   given: ReadonlyMap<string, ModuleScheme>,
-  cache: QuantizationArgs | null,
+  cache: QuantizationArgs | null = null,
 ): Record<string, unknown> {
   // attention modules that only have a cache are in no group
   const schemes = new Map([...given].filter(([, scheme]) => scheme.targets.length > 0));

@@ -1,6 +1,6 @@
 import { weightFormat } from '../formats/weights/table.js';
 import type { Claims, ModuleScheme, OptionPath, Problem } from '../modifiers/modifier.js';
-import { weightObserver } from '../observers/table.js';
+import { valueObserver, weightObserver } from '../observers/table.js';
 import { weightedModules, type Model, type Module, type Weight } from '../runtime/model/model.js';
 import { patterns } from '../runtime/model/untouched.js';
 import type { QuantizationArgs } from '../schemes/args.js';
@@ -75,7 +75,7 @@ function weightProblems({ rows, columns, dtype }: Weight, { weights: args, forma
   }
 
   const found: Found[] = [];
-  if (weightObserver(args.observer ?? 'memoryless_minmax')?.weightRange === undefined)
+  if (weightObserver(args.observer ?? 'memoryless_minmax') === undefined)
     found.push(unbuilt(['weights', 'observer'], `the weight observer ${args.observer}`));
   if (format === 'int-quantized' && args.num_bits < 8 && scheme.input_activations !== null) {
     found.push({
@@ -143,7 +143,7 @@ function storedProblems(args: QuantizationArgs, at: string, what: string, strate
     return [...found, { path: [at, field], message: `${what} cannot use ${given}`, hint }];
   }
   const name = observerName(observer!)!;
-  if (weightObserver(name)?.values === undefined) {
+  if (valueObserver(name) === undefined) {
     const hint = 'static_minmax sees every batch; minmax takes a moving average';
     found.push({ path: [at, 'observer'], message: `the observer ${name} is for weights, not for ${what}`, hint });
   } else if (name.startsWith('memoryless_')) {

@@ -42,7 +42,8 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
     }
     const inherits = modifier.inherits?.(options as never) === true;
     const claims = inherits ? inherited(decided) : (modifier.schemes?.(options as never, model) ?? NO_CLAIMS);
-    const step: Step = { index, modifier, options, schemes: claims.schemes, patterns: claims.patterns };
+    const { schemes, patterns: uses } = claims;
+    const step: Step = { index, modifier, options, schemes, patterns: uses, flows: modifier.flows ?? false };
     steps.push(step);
     const found = inherits
       ? claims.problems

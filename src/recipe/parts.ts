@@ -60,14 +60,14 @@ function schemesOf(part: Part, { schemes }: Step, codes: (module: string) => boo
   );
 }
 
-/** What no modifier touches; a head that is separated from the embedding gets a name of its own. */
+/** What is stored as a weight, edited or not; a head that is separated from the embedding gets a name of its own. */
 function copiesOf(part: Part, work: readonly StepWork[], joined: Outcome['joined']): Copy[] {
-  const edited = new Set(work.flatMap(({ codes, dense }) => [...codes, ...dense]));
+  const coded = new Set(work.flatMap(({ codes }) => codes));
   const replaced = new Set(
-    part.modules.flatMap(({ name, weight }) => (weight && edited.has(name) ? [weight.tensor] : [])),
+    part.modules.flatMap(({ name, weight }) => (weight && coded.has(name) ? [weight.tensor] : [])),
   );
   const separated = part.modules.flatMap(({ name, weight }) =>
-    weight?.tiedTo !== undefined && !joined.has(name) && !edited.has(name)
+    weight?.tiedTo !== undefined && !joined.has(name) && !coded.has(name)
       ? [{ tensor: weight.tensor, as: `${name}.weight` }]
       : [],
   );
