@@ -1,8 +1,10 @@
 import { float16Underflow, globalScale, qparams } from '../numerics/qparams.js';
 import { absmax } from '../numerics/grid.js';
 import type { Module } from '../runtime/model/model.js';
+import { editActivations, planActivations } from './activations.js';
 import { claimSchemes } from './claims.js';
 import type { SchemeOptions } from './groups.js';
+import { energyOf } from './importance.js';
 import { defineModifier, type ModuleScheme } from './modifier.js';
 
 export interface QuantizationOptions extends SchemeOptions {
@@ -16,7 +18,8 @@ export interface QuantizationOptions extends SchemeOptions {
  *   s = (b - a) / (qmax - qmin), z = qmin - a / s         asymmetric
  *   q = clamp(round(w / s) + z, qmin, qmax)
  *
- * tensor_group (NVFP4) scales s once more by G = 448 * 6 / absmax, shared by the modules that runtimes fuse.
+ * tensor_group (NVFP4) scales s once more by G = 448 * 6 / absmax, shared by the modules that runtimes fuse. Activations, keys and values with
+ * static schemes get their scales by the same formulas, from what calibration data show.
  * The order of operations and their rounding are compressed-tensors' (`arithmetic: exact` rounds once, to the nearest code).
  */
 export const quantization = defineModifier<QuantizationOptions>({
@@ -26,16 +29,27 @@ export const quantization = defineModifier<QuantizationOptions>({
   schemes: claimSchemes,
 
   plan(_options, part, schemes) {
-    return { codes: part.modules.filter(m => schemes.get(m.name)?.weights != null).map(m => m.name) };
+    const { observe, parameters } = planActivations(part, schemes);
+    const weighted = [...families(part.modules, schemes)].flat();
+    const energies = weighted.flatMap(({ module, args }) => energyOf(module, args) ?? []);
+    return {
+      codes: part.modules.filter(m => schemes.get(m.name)?.weights != null).map(m => m.name),
+      parameters,
+      observe: [...observe, ...energies],
+    };
   },
 
-  async edit(part, { options, schemes, compute, emit, report, signal }) {
+  async edit(part, context) {
+    const { options, schemes, statistics, compute, emit, report, signal } = context;
     const arithmetic = options.arithmetic ?? 'reference';
+    await editActivations(part, context);
     for (const members of families(part.modules, schemes)) {
       const observed = [];
       for (const { module, args } of members) {
         signal.throwIfAborted();
-        observed.push({ module, args, range: await compute.weightRange(module, args) });
+        const energy = energyOf(module, args);
+        const importance = energy && (await statistics.take<Float64Array>(energy));
+        observed.push({ module, args, range: await compute.weightRange(module, args, importance) });
       }
       const A = Math.max(...observed.map(({ range }) => absmax(range)));
       for (const { module, args, range } of observed) {

@@ -1,3 +1,21 @@
+import type { Plan } from './plan.js';
+
+/** The passes of a plan; undefined when none of its modifiers observes anything. */
+export function planPasses({ parts, recipe }: Pick<Plan, 'parts' | 'recipe'>): Passes | undefined {
+  if (parts.every(({ steps }) => steps.every(({ observe }) => observe.length === 0))) return undefined;
+  return passesOf(
+    parts.map(({ part: { id }, steps }) => ({
+      id,
+      steps: steps.map(({ step: { index, flows }, observe, codes, dense }) => ({
+        step: { index, flows },
+        observes: observe.length > 0,
+        edits: codes.length + dense.length > 0,
+      })),
+    })),
+    recipe.calibration?.propagate ?? 'compressed',
+  );
+}
+
 /** What `passesOf` needs of a step. */
 export interface PassStep {
   readonly index: number;
@@ -53,9 +71,12 @@ export interface Passes {
  */
 export function passesOf(parts: readonly PassPart[], propagate: 'compressed' | 'original'): Passes {
   const flowing = new Map<number, PassStep>();
-  for (const { steps } of parts) for (const { step, edits } of steps) if (edits && step.flows) flowing.set(step.index, step);
+  for (const { steps } of parts)
+    for (const { step, edits } of steps) if (edits && step.flows) flowing.set(step.index, step);
   const seenBy = (index: number): number[] =>
-    [...flowing.keys()].filter(other => other < index || (other === index && propagate === 'compressed')).sort((a, b) => a - b);
+    [...flowing.keys()]
+      .filter(other => other < index || (other === index && propagate === 'compressed'))
+      .sort((a, b) => a - b);
 
   const streams: StreamPlan[] = [];
   /** Index of the last part that someone observes, by stream. */

@@ -39,7 +39,16 @@ export interface Encoded {
 }
 
 /** Makes the codes of a weight, or takes those that are known, and writes them to all outputs, a piece of the rows at a time. */
-export async function encode({ edit, weight, args, source, outputs, jobs, buffers, onBytes }: Encode): Promise<Encoded> {
+export async function encode({
+  edit,
+  weight,
+  args,
+  source,
+  outputs,
+  jobs,
+  buffers,
+  onBytes,
+}: Encode): Promise<Encoded> {
   const { rows, columns, dtype, tensor } = weight;
   const whole = weightGrid(args, rows, columns);
   const encodings = outputs.map(output => output.encoding(edit.module));

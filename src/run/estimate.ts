@@ -78,7 +78,7 @@ async function measure(
     dtype,
   );
   const grid = weightGrid(args, rows, columns);
-  const observer = weightObserver(args.observer ?? "memoryless_minmax")!;
+  const observer = weightObserver(args.observer ?? 'memoryless_minmax')!;
   const weight = weightRows(
     inMemory(bytes, [rows, columns], dtype),
     { tensor: 'sample', rows, columns, dtype },

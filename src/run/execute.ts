@@ -13,7 +13,7 @@ import { encode } from './encode.js';
 import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
 import type { Jobs } from './pool.js';
-import { progressMeter } from './progress.js';
+import type { Progress } from './progress.js';
 import { checkedDense, parameterBytes, unannounced } from './taken.js';
 import { tensorPieces, type Buffers } from './weights.js';
 
@@ -60,9 +60,9 @@ export interface ExecuteOptions {
   readonly finished: ReadonlyMap<string, PartResult>;
   /** Called after each part, in order; everything it names is written, though perhaps not yet on the disk. */
   readonly commit: (result: Finished) => Promise<void>;
+  readonly progress: Progress;
   readonly onEvent: OnEvent;
   readonly signal: AbortSignal;
-  readonly now: () => number;
 }
 
 /**
@@ -70,15 +70,14 @@ export interface ExecuteOptions {
  * its record, so memory does not grow with the number of layers.
  */
 export async function execute(options: ExecuteOptions): Promise<PartResult[]> {
-  const { plan, outputs, finished, commit, onEvent, signal, now } = options;
-  const progress = progressMeter(plan, onEvent, now);
+  const { plan, outputs, finished, commit, progress, signal } = options;
   const hashes = new Map<string, string>();
   const results: PartResult[] = [];
   for (const work of plan.parts) {
     const known = finished.get(work.part.id);
     progress.enter(work.part.id, known !== undefined);
     if (known !== undefined) await checkStored(known, outputs);
-    const fresh = known === undefined ? await executePart(work, options, hashes, progress.add) : undefined;
+    const fresh = known === undefined ? await executePart(work, options, hashes) : undefined;
     const { states: _, ...result } = fresh ?? { ...known!, states: [] };
     for (const [tensor, sha256] of Object.entries(result.record.sources)) hashes.set(tensor, sha256);
     results.push(result);
@@ -101,9 +100,8 @@ async function checkStored({ tensors }: PartResult, outputs: readonly Output[]):
 
 async function executePart(
   work: PartWork,
-  { plan, outputs, jobs, buffers, calibration, onEvent, signal }: ExecuteOptions,
+  { plan, outputs, jobs, buffers, calibration, progress, onEvent, signal }: ExecuteOptions,
   hashes: ReadonlyMap<string, string>,
-  onBytes: (bytes: number) => void,
 ): Promise<Finished> {
   const { source } = plan.model;
   const { part } = work;
@@ -155,13 +153,13 @@ async function executePart(
     }
     const args = plan.outcome.schemes.get(edit.module)?.weights;
     if (args == null) throw unannounced(edit.module, step, part.id);
-    if (calibration !== undefined && step.modifier.flows === true) edits.addCodes(index, edit, args);
+    if (calibration !== undefined && step.flows) edits.addCodes(index, edit, args);
     const { read, stored, error, usage, referenceError } = await encode({
       ...{ edit, weight, args, outputs, jobs, buffers },
       source: edits.view(before),
       onBytes(bytes) {
         signal.throwIfAborted();
-        onBytes(bytes);
+        progress.add(bytes);
       },
     });
     if (!edits.has(weight.tensor, before)) sourceRead(weight.tensor, read);
@@ -187,7 +185,11 @@ async function executePart(
       options: options as never,
       schemes: planned(step, plan.outcome),
       statistics: (await flowing?.statistics(step.index)) ?? NOTHING_SEEN,
-      compute: computeOn(edits.view(other => other < step.index), jobs, buffers),
+      compute: computeOn(
+        edits.view(other => other < step.index),
+        jobs,
+        buffers,
+      ),
       random: random(plan.recipe.calibration?.seed ?? 0, modifier.type, step.index, part.id),
       emit: edit => take(edit, own),
       report(remark) {
@@ -213,7 +215,7 @@ async function executePart(
       async land(_, bytes, { offset }) {
         hash.update(bytes);
         for (const output of outputs) await output.write(as, offset, bytes);
-        onBytes(bytes.length);
+        progress.add(bytes.length);
       },
     });
     const sha256 = hash.digest('hex');

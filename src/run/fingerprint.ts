@@ -12,11 +12,21 @@ export interface Fingerprint {
   readonly files: Readonly<Record<string, string>>;
   /** Header hash, size and time of change of every weight file. */
   readonly weights: Readonly<Record<string, string>>;
+  /**
+   * Where the run needs the model to run: what runs it, on what processor, and the SHA-256 of the rows. The last bits of a sum depend on all of
+   * them.
+   */
+  readonly calibration?: { readonly engine: string; readonly processor: string; readonly rows: string };
 }
 
 const sha256 = (data: string | Uint8Array) => createHash('sha256').update(data).digest('hex');
 
-export function fingerprintOf(source: Source, { recipeText, config, carried }: Inputs, version: string): Fingerprint {
+export function fingerprintOf(
+  source: Source,
+  { recipeText, config, carried }: Inputs,
+  version: string,
+  calibration?: Fingerprint['calibration'],
+): Fingerprint {
   const small = [config, ...carried.map(({ hash }) => hash)];
   return {
     tensorpress: version,
@@ -25,6 +35,7 @@ export function fingerprintOf(source: Source, { recipeText, config, carried }: I
     weights: Object.fromEntries(
       source.files.map(({ path, bytes, mtimeMs, header }) => [path, `${sha256(header)} ${bytes} ${mtimeMs}`]),
     ),
+    ...(calibration && { calibration }),
   };
 }
 
@@ -52,5 +63,16 @@ function differences(before: Fingerprint, now: Fingerprint): string[] {
     Object.keys({ ...before[kind], ...now[kind] })
       .filter(name => before[kind][name] !== now[kind][name])
       .sort();
-  return [...(before.recipe === now.recipe ? [] : ['the recipe']), ...changed('files'), ...changed('weights')];
+  const { engine, processor, rows } = now.calibration ?? {};
+  const computes = [
+    ...(before.calibration?.engine === engine ? [] : [`the engine (${before.calibration?.engine}, now ${engine})`]),
+    ...(before.calibration?.processor === processor ? [] : ['the processor']),
+    ...(before.calibration?.rows === rows ? [] : ['the calibration data']),
+  ];
+  return [
+    ...(before.recipe === now.recipe ? [] : ['the recipe']),
+    ...changed('files'),
+    ...changed('weights'),
+    ...computes,
+  ];
 }

@@ -29,6 +29,8 @@ export interface Inputs {
   readonly carried: readonly Carried[];
   /** What the recipe asks of the result, with the path of the text as it is now. */
   readonly evaluation: Recipe['evaluation'];
+  /** What flows through the model, with the path of the text as it is now. */
+  readonly calibration: Recipe['calibration'];
 }
 
 /**
@@ -78,6 +80,10 @@ export async function readInputs(
     config: await hashFile(join(model.folder, 'config.json'), 'config.json'),
     carried,
     evaluation: evaluation && { ...evaluation, data: resolve(dirname(recipePath), evaluation.data) },
+    calibration: calibration && {
+      ...calibration,
+      ...(calibration.dataset !== undefined && { dataset: resolve(dirname(recipePath), calibration.dataset) }),
+    },
   };
 }
 

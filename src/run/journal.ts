@@ -1,6 +1,7 @@
 import { open, readFile } from 'node:fs/promises';
 import { TensorpressError } from '../errors.js';
 import { diskError, errnoOf, writeFully, writeWhole } from '../formats/files.js';
+import type { SavedStates } from './calibrate/calibration.js';
 import type { PartResult } from './execute.js';
 import type { Fingerprint } from './fingerprint.js';
 
@@ -21,12 +22,15 @@ export type Step = 'clear' | 'name';
  * got in taking the place of something. `streams` holds the hidden states of calibrated runs and is empty for runs that need no data.
  */
 export type JournalLine =
-  JournalHead | (PartResult & { readonly streams: readonly unknown[] }) | { readonly step: Step };
+  JournalHead | (PartResult & { readonly streams: readonly DurableStates[] }) | { readonly step: Step };
+
+/** Hidden states that are on the disk. */
+export type DurableStates = SavedStates & { readonly sha256: string };
 
 export interface JournalContent {
   /** Undefined when no run has begun. */
   readonly head: JournalHead | undefined;
-  readonly parts: ReadonlyMap<string, PartResult>;
+  readonly parts: ReadonlyMap<string, PartResult & { readonly streams: readonly DurableStates[] }>;
   /** The last one begun. */
   readonly step: Step | undefined;
   /** Bytes up to the end of the last whole line; what follows is a line that was torn by a crash, and counts for nothing. */
@@ -42,7 +46,7 @@ export async function readJournal(path: string): Promise<JournalContent> {
     if (errnoOf(error) === 'ENOENT') return Buffer.alloc(0);
     throw diskError(error, path);
   });
-  const parts = new Map<string, PartResult>();
+  const parts = new Map<string, PartResult & { readonly streams: readonly DurableStates[] }>();
   let head: JournalHead | undefined;
   let step: Step | undefined;
   let bytes = 0;

@@ -9,6 +9,9 @@ import { diskError, errnoOf, makeFolders } from '../formats/files.js';
 /** Where an unfinished run keeps its state, inside the run folder. */
 export const STATE = '.tensorpress';
 
+/** Where hidden states lie while a run is calibrated. */
+export const hiddenFolder = (folder: string): string => join(folder, STATE, 'hidden');
+
 /** A claim on a run folder: data, so that one thread can take it and another one give it back. */
 export interface Lock {
   readonly folder: string;

@@ -1,12 +1,40 @@
 import type { Plan } from '../recipe/plan.js';
+import type { CalibrationPlan } from './calibrate/begin.js';
 import type { OnEvent } from './events.js';
 
 /** Milliseconds between two progress events: a display needs no more. */
 const PAUSE = 100;
 
-/** Counts source bytes and tells how far a run is. What an earlier attempt has done counts as done, but not as speed. */
-export function progressMeter(plan: Plan, onEvent: OnEvent, now: () => number) {
-  const sizes = new Map(plan.parts.map(work => [work.part.id, partBytes(plan, work)]));
+/** Bytes per second of plain work, and multiplications and additions per second of a forward pass, that progress assumes of their ratio. */
+const BYTES_PER_FLOP = 400e6 / 100e9;
+
+export interface Progress {
+  /** @param finished an earlier attempt has done this part */
+  enter(part: string, finished: boolean): void;
+  /** Source bytes that are done. */
+  add(bytes: number): void;
+  /** A share of one pass of the calibration data through the part. */
+  pass(share: number): void;
+}
+
+/**
+ * Counts source bytes and tells how far a run is; a pass of calibration data counts as the bytes that take as long. What an earlier attempt has
+ * done counts as done, but not as speed.
+ */
+export function progressMeter(
+  plan: Plan,
+  calibrated: CalibrationPlan | undefined,
+  onEvent: OnEvent,
+  now: () => number,
+): Progress {
+  const passBytes = new Map(plan.parts.map(work => [work.part.id, costOfPass(work, calibrated)]));
+  const sizes = new Map(
+    plan.parts.map(work => {
+      const { id } = work.part;
+      const passes = calibrated?.passes.parts.get(id)?.length ?? 0;
+      return [id, partBytes(plan, work) + passes * passBytes.get(id)!];
+    }),
+  );
   const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
   const start = now();
   let part = '';
@@ -30,8 +58,7 @@ export function progressMeter(plan: Plan, onEvent: OnEvent, now: () => number) {
     });
   };
   return {
-    /** @param finished an earlier attempt has done this part */
-    enter(id: string, finished: boolean) {
+    enter(id, finished) {
       part = id;
       if (finished) {
         skipped += sizes.get(id)!;
@@ -39,11 +66,21 @@ export function progressMeter(plan: Plan, onEvent: OnEvent, now: () => number) {
       }
       tell();
     },
-    add(bytes: number) {
+    add(bytes) {
       done += bytes;
       if (now() - last >= PAUSE || done === total) tell();
     },
+    pass(share) {
+      this.add(share * passBytes.get(part)!);
+    },
   };
+}
+
+/** Two operations per weight and token. */
+function costOfPass({ part }: Plan['parts'][number], calibrated: CalibrationPlan | undefined): number {
+  if (part.id === 'embedding' || calibrated === undefined) return 0;
+  const weights = part.modules.reduce((sum, { weight }) => sum + (weight ? weight.rows * weight.columns : 0), 0);
+  return Math.round(2 * weights * calibrated.data.tokens * BYTES_PER_FLOP);
 }
 
 function partBytes({ model }: Plan, { part, steps, copies }: Plan['parts'][number]): number {

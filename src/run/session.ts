@@ -6,14 +6,26 @@ import { syncFolder } from '../formats/files.js';
 import type { Output } from '../outputs/output.js';
 import type { Model } from '../runtime/model/model.js';
 import type { Applied, ApplyOptions } from './apply.js';
-import { execute, type PartResult } from './execute.js';
+import type { Engine } from '../runtime/engine/engine.js';
+import { openEngine } from '../runtime/engine/open.js';
+import {
+  beginCalibration,
+  computesWith,
+  planCalibration,
+  reportOf,
+  statesKeeper,
+  type CalibrationPlan,
+} from './calibrate/begin.js';
+import type { Calibration } from './calibrate/calibration.js';
+import { execute, type Finished, type PartResult } from './execute.js';
 import { compareFingerprints, fingerprintOf } from './fingerprint.js';
 import { finishRun } from './finish.js';
 import { claimFolder, clearPartials, folderState, journalPath, standing } from './files.js';
 import { readInputs, type Inputs } from './inputs.js';
 import { openJournal, readJournal, startJournal, type Journal, type JournalHead } from './journal.js';
-import { lockFolder, newLock, releaseLock, type Lock } from './lock.js';
+import { hiddenFolder, lockFolder, newLock, releaseLock, type Lock } from './lock.js';
 import { createJobs } from './pool.js';
+import { progressMeter } from './progress.js';
 import { prepare, type Prepared } from './prepare.js';
 import { checkEvaluation } from './judge-result.js';
 import { runFiles } from './record.js';
@@ -31,8 +43,9 @@ import { createBuffers } from './weights.js';
  *     1  a claim in .tensorpress/                     nothing has happened yet: a lock of a dead process is no lock
  *     2  the journal's head                           unfinished; with --force over something, that something still stands, and only
  *                                                     --force, which starts over, may touch it
- *     3  *.partial files, and in the journal a line   unfinished; parts without a line are done again
- *        for each part, once its bytes are on the disk
+ *     3  *.partial files, hidden states, and in the   unfinished; parts without a line are done again, from the hidden states that the
+ *        journal a line for each part, once its       line before them names
+ *        bytes are on the disk
  *     4  line `clear`, only when something is         from here on nothing is left to go back to, and the run goes on without --force;
  *        replaced; run.json, config.json, then the    nothing looks finished; removing is repeated until it is through
  *        rest of the old is removed
@@ -41,7 +54,7 @@ import { createBuffers } from './weights.js';
  *     7  index, tokenizer; the result is judged;      written again, each whole or not at all; judged again
  *        model card, recipe, report, config.json
  *     8  run.json                                     finished
- *     9  journal and claim are removed                left-overs go when the folder is next asked for
+ *     9  journal, states and claim are removed        left-overs go when the folder is next asked for
  *
  * A run that fails before it has finished a part takes back 2 and 3; one that fails before 2 leaves no trace.
  * @throws TensorpressError
@@ -62,10 +75,11 @@ export async function runSession(
     await refuseSource(folder, prepared.plan.model);
     const inputs = await readInputs(prepared, options.recipe, folder);
     await checkEvaluation(prepared, inputs);
+    const calibrated = await planCalibration(prepared.plan, inputs);
     onEvent({ type: 'plan', plan: prepared.summary });
     await lockFolder(lock);
     try {
-      return await underLock(prepared, inputs, options, { folder, start, stopping });
+      return await underLock(prepared, inputs, options, { folder, start, stopping, calibrated });
     } finally {
       releaseLock(lock);
     }
@@ -78,12 +92,32 @@ async function underLock(
   prepared: Prepared,
   inputs: Inputs,
   options: ApplyOptions,
-  { folder, start, stopping }: { folder: string; start: number; stopping: Stopping },
+  {
+    folder,
+    start,
+    stopping,
+    calibrated,
+  }: { folder: string; start: number; stopping: Stopping; calibrated: CalibrationPlan | undefined },
 ): Promise<Applied> {
   const { onEvent = () => {}, now = () => performance.now() } = options;
   const signal = options.signal ?? new AbortController().signal;
   const { plan, outputs } = prepared;
-  const { head, resumes } = await beginRun(prepared, inputs, options, folder);
+  const runner = calibrated && (await holdEngine(options, stopping));
+  let calibration: Calibration | undefined;
+  const free = async () => {
+    await calibration?.close();
+    await runner?.close();
+  };
+  const { head, resumes } = await beginRun(
+    prepared,
+    inputs,
+    options,
+    folder,
+    runner && computesWith(calibrated!, runner.engine),
+  ).catch(async (error: unknown) => {
+    await free();
+    throw error;
+  });
   const journalled = await readJournal(journalPath(folder));
   if (resumes && journalled.parts.size > 0) {
     const message = `${journalled.parts.size} of ${plan.parts.length} parts are there already`;
@@ -97,31 +131,74 @@ async function underLock(
     journal = await openJournal(journalPath(folder));
     await clearPartials(folder, head);
     for (const [i, output] of outputs.entries()) await output.open(storedBy(i, journalled.parts.values()));
+    const progress = progressMeter(
+      plan,
+      calibrated,
+      event => {
+        stopping.check();
+        onEvent(event);
+      },
+      now,
+    );
+    if (runner !== undefined) {
+      const { parts } = journalled;
+      calibration = await beginCalibration(plan, calibrated!, {
+        engine: runner.engine,
+        folder,
+        parts,
+        tick: progress.pass,
+      });
+    }
+    const states = statesKeeper(folder, journalled);
     const results = await inBackground(
       async commit => {
         const buffers = createBuffers(jobs.parallel + 1);
         const { parts: finished } = journalled;
-        return execute({ plan, outputs, jobs, buffers, finished, commit, onEvent, signal, now });
+        return execute({ plan, outputs, jobs, buffers, calibration, finished, commit, progress, onEvent, signal });
       },
-      async (result: PartResult) => {
+      async ({ states: saved, ...result }: Finished) => {
         await Promise.all(outputs.map(output => output.sync()));
-        await journal!.append({ ...result, streams: [] });
+        await journal!.append({ ...result, streams: await states.keep(saved) });
         durableParts++;
+        await states.drop(saved);
       },
     );
     // their memory goes before the report takes its own, which grows with the model
+    await free();
     await jobs.close();
     const { step } = journalled;
-    return await finishRun({ prepared, inputs, options, folder, head, journal, step, results, start, stopping });
+    const flowed = calibrated && runner && reportOf(calibrated, runner.engine);
+    const ending = { prepared, inputs, options, folder, head, journal, step, results, start, stopping };
+    return await finishRun({ ...ending, calibration: flowed });
   } catch (error) {
     await journal?.close();
     if (durableParts === 0) await discard(folder, outputs);
     throw error;
   } finally {
+    await free();
     await jobs.close();
     for (const output of outputs) await output.close();
     await journal?.close();
   }
+}
+
+/** An engine for a run. Native code computes in this thread until it is closed, so the thread is not ended from outside. */
+async function holdEngine(
+  options: ApplyOptions,
+  stopping: Stopping,
+): Promise<{ engine: Engine; close(): Promise<void> }> {
+  stopping.hold();
+  const engine = await openEngine(options);
+  let open = true;
+  return {
+    engine,
+    async close() {
+      if (!open) return;
+      open = false;
+      await engine.close();
+      stopping.release();
+    },
+  };
 }
 
 /** Decides under the lock what this run is, and sees to it that the journal says so. */
@@ -130,11 +207,12 @@ async function beginRun(
   inputs: Inputs,
   { recipe, force = false }: ApplyOptions,
   folder: string,
+  computes: ReturnType<typeof computesWith>,
 ): Promise<{ head: JournalHead; resumes: boolean }> {
   const { plan, outputs } = prepared;
   // asked again: another run may have come and gone since
   const state = await claimFolder(folder, force);
-  const fingerprint = fingerprintOf(plan.model.source, inputs, VERSION);
+  const fingerprint = fingerprintOf(plan.model.source, inputs, VERSION, computes);
   const bytes = outputs.reduce((sum, output) => sum + output.files.reduce((n, file) => n + file.bytes, 0), 0);
   const { head: earlier, parts } = await readJournal(journalPath(folder));
   if (state === 'unfinished' && earlier !== undefined && !force) {
@@ -183,6 +261,7 @@ async function discard(folder: string, outputs: readonly Output[]): Promise<void
       await output.discard();
       if (output.folder !== folder) await rmdir(output.folder).catch(() => {});
     }
+    await rm(hiddenFolder(folder), { recursive: true, force: true });
     await rm(journalPath(folder), { force: true });
   } catch {
     // a disk that does not let go of them: the error that led here says more
@@ -194,7 +273,9 @@ async function tidy(lock: Lock): Promise<void> {
   if (!existsSync(dirname(journalPath(lock.folder)))) return;
   try {
     await lockFolder(lock);
-    if ((await folderState(lock.folder)) === 'finished') await rm(journalPath(lock.folder), { force: true });
+    if ((await folderState(lock.folder)) !== 'finished') return;
+    await rm(hiddenFolder(lock.folder), { recursive: true, force: true });
+    await rm(journalPath(lock.folder), { force: true });
   } catch (error) {
     // what cannot be removed stays: it does no harm
     if (error instanceof TensorpressError && error.code !== 'DISK') throw error;

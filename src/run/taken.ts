@@ -35,4 +35,3 @@ export function parameterBytes({ name, values }: ParameterEdit, { dtype, shape }
   const what = bad === undefined ? `has ${values.length} values, not ${count}` : `holds ${bad}`;
   throw new TensorpressError('PLUGIN', `${name} ${what}`, { place: { tensor: name } });
 }
-

@@ -13,6 +13,7 @@ import type { Batch } from '../forward/batches.js';
 import { embed } from '../forward/forward.js';
 import { runLayer } from '../forward/layer.js';
 import { openReader, type Reader } from '../forward/reader.js';
+import type { DurableStates } from '../journal.js';
 import { openStream, type Stream } from '../forward/stream.js';
 import { ropeTables, weightLoader } from '../forward/supplies.js';
 import type { PartEdits } from './edits.js';
@@ -43,7 +44,7 @@ export interface Calibration {
   /** @param observations what each step wants of the part */
   enter(part: Part, edits: PartEdits, observations: ReadonlyMap<number, readonly Observation[]>): PartCalibration;
   /** Goes on behind a part that an earlier attempt has finished. */
-  resume(saved: readonly (SavedStates & { readonly sha256: string })[]): Promise<void>;
+  resume(saved: readonly DurableStates[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -90,7 +91,10 @@ export function openCalibration(options: CalibrationOptions): Calibration {
         if (part.id === 'embedding') {
           const stream = await newStream(decoder.hidden);
           streams.set(pass.stream, stream);
-          await embed({ engine, decoder, reader: current, batches, tick: ({ share }) => tick(share / batches.length) }, stream);
+          await embed(
+            { engine, decoder, reader: current, batches, tick: ({ share }) => tick(share / batches.length) },
+            stream,
+          );
           return;
         }
         if (graph === undefined) return;
@@ -127,7 +131,12 @@ export function openCalibration(options: CalibrationOptions): Calibration {
             });
           }
         }
-        const copies = [...inputs.keys()].map((x): Op => ({ op: 'scale', out: `${x} kept`, in: { x }, with: { factor: 1 } }));
+        const copies = [...inputs.keys()].map((x): Op => ({
+          op: 'scale',
+          out: `${x} kept`,
+          in: { x },
+          with: { factor: 1 },
+        }));
         const all = [...watches.values()];
         const keep = new Map<Value, (tensor: Tensor, batch: number) => Promise<void>>();
         for (const watch of all)
@@ -161,7 +170,11 @@ export function openCalibration(options: CalibrationOptions): Calibration {
         const { mixture, index } = place.expert!;
         const watch = watchOf(own, asked, place);
         const ops = watched(mixture.with.body, [watch]);
-        const reductions = slice(ops, watch.ops.map(({ out }) => out), new Set(['x']));
+        const reductions = slice(
+          ops,
+          watch.ops.map(({ out }) => out),
+          new Set(['x']),
+        );
         const program = engine.compile(reductions);
         const names = reductions.inputs.filter(input => input !== 'x');
         const loaded = await weights(`${own.prefix}${mixture.with.prefix}.${index}.`, names);
@@ -184,7 +197,11 @@ export function openCalibration(options: CalibrationOptions): Calibration {
 
       return {
         async statistics(step) {
-          for (; planned[done]?.before !== null && planned[done] !== undefined && planned[done]!.before! <= step; done++)
+          for (
+            ;
+            planned[done]?.before !== null && planned[done] !== undefined && planned[done]!.before! <= step;
+            done++
+          )
             await run(planned[done]!);
           return {
             seen: total,
@@ -192,10 +209,14 @@ export function openCalibration(options: CalibrationOptions): Calibration {
               const key = graph === undefined ? '' : keyOf(placeOf(graph, observation.site), observation);
               const found = held.get(key);
               if (found === undefined) {
-                throw new TensorpressError('PLUGIN', `${observation.observer} of ${observation.site} was not announced`, {
-                  place: { part: part.id },
-                  hint: 'a modifier takes what its plan of the part names under observe',
-                });
+                throw new TensorpressError(
+                  'PLUGIN',
+                  `${observation.observer} of ${observation.site} was not announced`,
+                  {
+                    place: { part: part.id },
+                    hint: 'a modifier takes what its plan of the part names under observe',
+                  },
+                );
               }
               const result = await found.result();
               if (--found.claims === 0) held.delete(key);

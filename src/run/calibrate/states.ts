@@ -13,8 +13,7 @@ import { floats } from '../forward/supplies.js';
  * @throws TensorpressError DISK
  */
 export async function saveStates(path: string, stream: Stream, batches: readonly Batch[]): Promise<void> {
-  const failed = (error: unknown) =>
-    Promise.reject(error instanceof TensorpressError ? error : diskError(error, path));
+  const failed = (error: unknown) => Promise.reject(error instanceof TensorpressError ? error : diskError(error, path));
   const file = await open(path, 'w').catch(failed);
   try {
     let at = 0;
@@ -60,7 +59,11 @@ interface Into {
  * Reads hidden states back.
  * @throws TensorpressError DISK when they are not as they were written
  */
-export async function loadStates(path: string, sha256: string, { engine, stream, batches, width }: Into): Promise<void> {
+export async function loadStates(
+  path: string,
+  sha256: string,
+  { engine, stream, batches, width }: Into,
+): Promise<void> {
   const changed = () =>
     new TensorpressError('DISK', 'the hidden states of the unfinished run are not as it has stored them', {
       place: { file: path },
