@@ -1,9 +1,8 @@
-import { float16Underflow, globalScale, qparams } from '../numerics/qparams.js';
-import { absmax } from '../numerics/grid.js';
-import type { Module } from '../runtime/model/model.js';
+import { qparams } from '../numerics/qparams.js';
 import { claimSchemes } from './claims.js';
+import { families, sharedScale, underflow } from './families.js';
 import type { SchemeOptions } from './groups.js';
-import { defineModifier, type ModuleScheme } from './modifier.js';
+import { defineModifier } from './modifier.js';
 
 export interface QuantizationOptions extends SchemeOptions {
   arithmetic?: 'reference' | 'exact';
@@ -32,40 +31,23 @@ export const quantization = defineModifier<QuantizationOptions>({
   async edit(part, { options, schemes, compute, emit, report, signal }) {
     const arithmetic = options.arithmetic ?? 'reference';
     for (const members of families(part.modules, schemes)) {
-      const observed = [];
+      const ranges = [];
       for (const { module, args } of members) {
         signal.throwIfAborted();
-        observed.push({ module, args, range: await compute.weightRange(module, args) });
+        ranges.push(await compute.weightRange(module, args));
       }
-      const A = Math.max(...observed.map(({ range }) => absmax(range)));
-      for (const { module, args, range } of observed) {
-        const { dtype } = module.weight!;
-        const G = args.strategy === 'tensor_group' ? globalScale(A, dtype) : null;
-        const rescued = dtype === 'F16' ? float16Underflow(range, args, G) : 0;
-        if (rescued > 0) {
-          const message = `${rescued} scales are too small for float16 arithmetic and were computed in float32; they differ from the reference's on purpose`;
-          report({ module: module.name, message });
-        }
+      for (const [i, member] of members.entries()) {
+        const { module, args } = member;
+        const G = sharedScale(member, ranges);
+        for (const remark of underflow(member, ranges[i]!, G)) report(remark);
         await emit({
           kind: 'codes',
           module: module.name,
           codes: 'nearest',
           arithmetic,
-          ...qparams(range, args, dtype, G),
+          ...qparams(ranges[i]!, args, module.weight.dtype, G),
         });
       }
     }
   },
 });
-
-/** Modules to quantize, in order; those that share a global scale come together. */
-function families(modules: readonly Module[], schemes: ReadonlyMap<string, ModuleScheme>) {
-  const groups = new Map<string, { module: Module; args: NonNullable<ModuleScheme['weights']> }[]>();
-  for (const module of modules) {
-    const args = schemes.get(module.name)?.weights;
-    if (args == null || module.weight === undefined) continue;
-    const key = args.strategy === 'tensor_group' ? (module.family ?? module.name) : module.name;
-    groups.set(key, [...(groups.get(key) ?? []), { module, args }]);
-  }
-  return groups.values();
-}
