@@ -44,18 +44,19 @@ export class Histogram {
   }
 
   /**
-   * Ends of the range that holds `share` of the numbers, 0 < share <= 1, and leaves out as many below as above it: the smallest and the largest
-   * number where none is left out, else within a relative HISTOGRAM_ERROR. NaN where not all are finite.
+   * Ends of the range that holds `percent` of the numbers, above 0 and at most 100, and leaves out as many below as above it: the smallest and
+   * the largest number where none is left out, else within a relative HISTOGRAM_ERROR. NaN where not all are finite.
    */
-  central(share: number): { min: number; max: number } {
+  central(percent: number): { min: number; max: number } {
     if (this.#lowestCell <= MINUS_INFINITY || this.#highestCell >= INFINITY) return { min: NaN, max: NaN };
-    const outside = Math.min(Math.floor(((1 - share) / 2) * this.#total), Math.floor((this.#total - 1) / 2));
+    const outside = Math.min(Math.floor(((100 - percent) * this.#total) / 200), Math.floor((this.#total - 1) / 2));
     if (outside <= 0) return { min: this.#min, max: this.#max };
     let low = this.#lowestCell;
     for (let below = this.#counts[low]!; below <= outside;) below += this.#counts[++low]!;
     let high = this.#highestCell;
     for (let above = this.#counts[high]!; above <= outside;) above += this.#counts[--high]!;
-    return { min: Math.max(middle(low), this.#min), max: Math.min(middle(high), this.#max) };
+    const within = (v: number): number => Math.min(Math.max(v, this.#min), this.#max);
+    return { min: within(middle(low)), max: within(middle(high)) };
   }
 }
 

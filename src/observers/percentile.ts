@@ -19,7 +19,7 @@ export const percentile = defineObserver({
   names: ['percentile'],
 
   async weightRange({ weight, grid, args }) {
-    const share = shareOf(args.observer_kwargs);
+    const percent = percentOf(args.observer_kwargs);
     const { blockRows, blockColumns, rows, columns, gridColumns } = grid;
     await weight.range(grid); // says where a weight is not finite
     const range = emptyRange(grid);
@@ -33,7 +33,7 @@ export const percentile = defineObserver({
           const histogram = histograms[b % histograms.length]!;
           histogram.add(x, at + b * blockColumns, at + Math.min((b + 1) * blockColumns, columns));
           if (!last) continue;
-          set(range, firstBlock + b, histogram.central(share));
+          set(range, firstBlock + b, histogram.central(percent));
           histogram.clear();
         }
       }
@@ -51,7 +51,7 @@ export const percentile = defineObserver({
       state.tokens += tokens;
     },
     finish({ tokens, histograms }, { options }) {
-      const ranges = histograms.map(histogram => histogram.central(shareOf(options)));
+      const ranges = histograms.map(histogram => histogram.central(percentOf(options)));
       const range = { min: Float32Array.from(ranges, r => r.min), max: Float32Array.from(ranges, r => r.max) };
       assertObserved(tokens, range.min, range.max);
       return range;
@@ -59,8 +59,8 @@ export const percentile = defineObserver({
   },
 });
 
-function shareOf(options: Readonly<Record<string, unknown>>): number {
-  return ((options['percentile'] as number | undefined) ?? DEFAULT) / 100;
+function percentOf(options: Readonly<Record<string, unknown>>): number {
+  return (options['percentile'] as number | undefined) ?? DEFAULT;
 }
 
 function several(count: number): Histogram[] {
