@@ -2,8 +2,9 @@ import type { Model, Module } from '../runtime/model/model.js';
 import { patterns as summary } from '../runtime/model/untouched.js';
 import type { QuantizationScheme } from '../schemes/args.js';
 import { inferFormat } from '../schemes/formats.js';
-import { sameScheme } from '../schemes/scheme.js';
+import { quantizesInputsOnly, sameScheme } from '../schemes/scheme.js';
 import { compilePattern, matches, type MatchedBy, type Pattern } from '../schemes/targets.js';
+import { cachedAttention, claimAttention } from './attention.js';
 import { readTargets, type SchemeOptions, type Target } from './groups.js';
 import type { Claims, ModuleScheme, OptionPath, PatternUse, Problem } from './modifier.js';
 import { meant } from './meant.js';
@@ -35,6 +36,7 @@ export function claimSchemes(options: SchemeOptions, model: Model): Claims {
   const schemes = new Map<string, ModuleScheme>();
   const places = new Map<string, OptionPath>();
   const conflicts = new Conflicts();
+  const attention = new Set(cachedAttention(model));
 
   for (const module of model.modules) {
     const matching = targets.flatMap(target => {
@@ -43,7 +45,10 @@ export function claimSchemes(options: SchemeOptions, model: Model): Claims {
     });
     const ignored = ignore.filter(({ pattern }) => matches(pattern, module) !== undefined);
     for (const { modules } of [...matching.map(({ target }) => target), ...ignored]) modules.push(module);
-    if (module.weight === undefined || matching.length === 0) continue;
+    const forAttention = attention.has(module)
+      ? matching.find(({ target }) => quantizesInputsOnly(target.scheme))
+      : undefined;
+    if (matching.length === 0 || (module.weight ?? forAttention) === undefined) continue;
     if (ignored[0] !== undefined) {
       ignored[0].decided++;
       continue;
@@ -51,7 +56,9 @@ export function claimSchemes(options: SchemeOptions, model: Model): Claims {
     const best = RANKS.find(rank => matching.some(candidate => candidate.rank === rank));
     const rivals = matching.filter(({ rank }) => rank === best).map(({ target }) => target);
     const winner = rivals.reduce((first, other) => (other.pattern.text < first.pattern.text ? other : first));
-    const rival = rivals.find(({ scheme }) => !saysTheSame(scheme, winner.scheme));
+    // readers look for one group; it must not be one that was meant for the Linears of an attention module
+    const meantFor = attention.has(module) && !quantizesInputsOnly(winner.scheme) ? forAttention?.target : undefined;
+    const rival = meantFor ?? rivals.find(({ scheme }) => !saysTheSame(scheme, winner.scheme));
     if (rival !== undefined) {
       conflicts.add(module, winner, rival);
       continue;
@@ -62,14 +69,24 @@ export function claimSchemes(options: SchemeOptions, model: Model): Claims {
     if (!isEmpty(winner.scheme)) schemes.set(module.name, moduleScheme(winner));
   }
 
+  const ofAttention = claimAttention(options, model, schemes);
+  for (const [name, scheme] of ofAttention.schemes) schemes.set(name, scheme);
+  for (const [name, place] of ofAttention.places) places.set(name, place);
+  const takes = (module: Module, scheme: QuantizationScheme) =>
+    module.weight !== undefined || (attention.has(module) && quantizesInputsOnly(scheme));
+
   return {
     schemes,
     places,
-    patterns: [...targets.map(useOf('target')), ...ignore.map(useOf('ignore'))],
+    patterns: [
+      ...targets.map(target => useOf('target', target, module => takes(module, target.scheme))),
+      ...ignore.map(entry => useOf('ignore', entry, () => true)),
+    ],
     problems: [
       ...problems,
+      ...ofAttention.problems,
       ...conflicts.problems(),
-      ...targets.flatMap(target => targetProblems(target, model)),
+      ...targets.flatMap(target => targetProblems(target, model, module => takes(module, target.scheme))),
       ...ignore.flatMap(entry => ignoreProblems(entry, model)),
     ],
   };
@@ -90,23 +107,28 @@ function moduleScheme({ scheme, pattern }: Target): ModuleScheme {
   return { weights, input_activations, output_activations, format, targets, target: pattern.text };
 }
 
-const useOf =
-  (role: PatternUse['role']) =>
-  ({ pattern, modules, decided }: Used): PatternUse => ({
-    pattern: pattern.text,
-    role,
-    matched: role === 'target' ? modules.filter(({ weight }) => weight !== undefined).length : modules.length,
-    decided,
-  });
+function useOf(
+  role: PatternUse['role'],
+  { pattern, modules, decided }: Used,
+  counts: (module: Module) => boolean,
+): PatternUse {
+  return { pattern: pattern.text, role, matched: modules.filter(counts).length, decided };
+}
 
-function targetProblems({ pattern: { text }, path, scheme, modules }: Target & Used, model: Model): Problem[] {
-  if (modules.some(({ weight }) => weight !== undefined)) return [];
+function targetProblems(
+  { pattern: { text }, path, modules }: Target & Used,
+  model: Model,
+  takes: (module: Module) => boolean,
+): Problem[] {
+  if (modules.some(takes)) return [];
   const [first] = modules;
   if (first === undefined) {
     return [{ level: 'error', path, message: `"${text}" matches no module of this model`, hint: meant(text, model) }];
   }
-  if (scheme.weights === null && modules.some(({ classes }) => /attention/i.test(classes[0] ?? ''))) {
-    return [{ level: 'error', path, message: 'quantized attention', notBuilt: true }];
+  if (cachedAttention(model).includes(first)) {
+    const message = `"${text}" matches attention, which takes input_activations and nothing else`;
+    const hint = `give its Linears a scheme: write "re:.*${first.name.split('.').at(-1)}\\..*"`;
+    return [{ level: 'error', path, message, hint }];
   }
   const kind = first.classes[0] ?? 'Module';
   const why =

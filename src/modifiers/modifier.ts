@@ -1,4 +1,4 @@
-import type { DType } from '../numerics/dtypes.js';
+import type { DType, ModelDType } from '../numerics/dtypes.js';
 import type { ColumnsProblem, ColumnsResult, Factor, FactorOptions, Hessian } from '../numerics/gptq.js';
 import type { Codes, QParams, Range } from '../numerics/grid.js';
 import type { Random } from '../numerics/random.js';
@@ -16,6 +16,18 @@ export interface ModuleScheme {
   readonly targets: readonly string[];
   /** The pattern that won. */
   readonly target: string;
+  /** Of attention modules: `input_activations` are those of their queries, this is the rest. */
+  readonly attention?: AttentionScheme;
+}
+
+/** What an attention module's cache holds. */
+export interface AttentionScheme {
+  /** Of keys and values. */
+  readonly cache: QuantizationArgs;
+  /** How many scales `attn_head` has for queries, and for keys and values; absent where no scale is stored. */
+  readonly heads?: { readonly q: number; readonly kv: number };
+  /** The model's dtype, which stored scales have. */
+  readonly dtype: ModelDType;
 }
 
 /** Leads from a modifier's options to a value in them. */
@@ -155,6 +167,7 @@ export interface Remark {
 
 export interface EditContext<Options> {
   readonly options: Options;
+  /** Those that `plan` was given. */
   readonly schemes: ReadonlyMap<string, ModuleScheme>;
   readonly statistics: Statistics;
   readonly compute: Compute;
@@ -174,9 +187,13 @@ export interface Modifier<Options = never> {
   readonly schema: string;
   /** Whether its edits change what later parts see: those of GPTQ and pruning do, round to nearest does not. Default: false. */
   readonly flows?: boolean;
-  /** Which modules get which scheme; asked of all modifiers before any of them plans. */
+  /** Whether, with these options, it makes the codes of the modules that earlier modifiers gave a scheme. Default: false. */
+  inherits?(options: Options): boolean;
+  /** Which modules get which scheme; asked of all modifiers before any of them plans. Not asked of one that inherits. */
   schemes?(options: Options, model: Model): Claims;
-  /** What it will do to a part. `schemes` are those that this modifier has given. */
+  /**
+   * What it will do to a part. `schemes` are those that are this modifier's to carry out; `weights` are null where another one makes the codes.
+   */
   plan(options: Options, part: Part, schemes: ReadonlyMap<string, ModuleScheme>): PartPlan;
   /** Does it: one edit per tensor, each emitted as soon as it is known. */
   edit(part: Part, context: EditContext<Options>): Promise<void>;

@@ -1,6 +1,7 @@
 import { qparams } from '../numerics/qparams.js';
+import { editActivations, planActivations } from './activations.js';
 import { claimSchemes } from './claims.js';
-import { families, sharedScale, underflow } from './families.js';
+import { energyOf, families, sharedScale, underflow } from './families.js';
 import type { SchemeOptions } from './groups.js';
 import { defineModifier } from './modifier.js';
 
@@ -15,7 +16,8 @@ export interface QuantizationOptions extends SchemeOptions {
  *   s = (b - a) / (qmax - qmin), z = qmin - a / s         asymmetric
  *   q = clamp(round(w / s) + z, qmin, qmax)
  *
- * tensor_group (NVFP4) scales s once more by G = 448 * 6 / absmax, shared by the modules that runtimes fuse.
+ * tensor_group (NVFP4) scales s once more by G = 448 * 6 / absmax, shared by the modules that runtimes fuse. Activations, keys and values with
+ * static schemes get their scales by the same formulas, from what calibration data show.
  * The order of operations and their rounding are compressed-tensors' (`arithmetic: exact` rounds once, to the nearest code).
  */
 export const quantization = defineModifier<QuantizationOptions>({
@@ -25,16 +27,26 @@ export const quantization = defineModifier<QuantizationOptions>({
   schemes: claimSchemes,
 
   plan(_options, part, schemes) {
-    return { codes: part.modules.filter(m => schemes.get(m.name)?.weights != null).map(m => m.name) };
+    const { observe, parameters } = planActivations(part, schemes);
+    const members = [...families(part.modules, schemes)].flat();
+    return {
+      codes: members.map(({ module }) => module.name),
+      parameters,
+      observe: [...observe, ...members.flatMap(energyOf)],
+    };
   },
 
-  async edit(part, { options, schemes, compute, emit, report, signal }) {
+  async edit(part, context) {
+    const { options, schemes, statistics, compute, emit, report, signal } = context;
     const arithmetic = options.arithmetic ?? 'reference';
+    await editActivations(part, context);
     for (const members of families(part.modules, schemes)) {
       const ranges = [];
-      for (const { module, args } of members) {
+      for (const member of members) {
         signal.throwIfAborted();
-        ranges.push(await compute.weightRange(module, args));
+        const [energy] = energyOf(member);
+        const importance = energy && (await statistics.take<Float64Array>(energy));
+        ranges.push(await compute.weightRange(member.module, member.args, importance));
       }
       for (const [i, member] of members.entries()) {
         const { module, args } = member;

@@ -24,7 +24,7 @@ export function storedTensors({ parts, model, outcome }: Blueprint): StoredTenso
       const { dtype, shape } = model.source.tensors.get(tensor)!;
       return { name: as, dtype, shape };
     });
-    return [...compressed, ...copied];
+    return [...compressed, ...steps.flatMap(({ parameters }) => parameters), ...copied];
   });
 }
 
@@ -60,7 +60,7 @@ export function checkpointOutput(plan: Blueprint, folder: string, maxShardSize: 
     },
     encodeParameters(module, parameters) {
       const { spec, format } = specs.get(module)!;
-      const around = format.compressParameters({ ...parameters, groupIndex: null }, spec);
+      const around = format.compressParameters({ ...parameters, groupIndex: parameters.groupIndex ?? null }, spec);
       return new Map([...around].map(([suffix, bytes]) => [`${module}.${suffix}`, bytes]));
     },
   };

@@ -11,13 +11,14 @@ type Json = Readonly<Record<string, unknown>>;
 /** config.json of a checkpoint: the source's, with the quantization described, and with the truth about tied embeddings. */
 export function checkpointConfig({ model, outcome }: Blueprint): string {
   const config = configOf(model);
+  const { schemes, cache } = outcome;
   const flag = outcome.tied === model.tiedByConfig ? {} : { tie_word_embeddings: outcome.tied };
   const { text_config: text } = config;
   return sortedJson({
     ...config,
     ...flag,
     ...(isRecord(text) && 'tie_word_embeddings' in text && { text_config: { ...text, ...flag } }),
-    ...(outcome.schemes.size > 0 && { quantization_config: quantizationConfig(model.modules, outcome.schemes) }),
+    ...(schemes.size > 0 && { quantization_config: quantizationConfig(model.modules, schemes, cache) }),
   });
 }
 

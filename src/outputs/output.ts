@@ -1,22 +1,27 @@
 import type { WeightSpec } from '../formats/format.js';
-import type { ModuleScheme } from '../modifiers/modifier.js';
+import type { ModuleScheme, ParameterSpec } from '../modifiers/modifier.js';
 import type { QParams } from '../numerics/grid.js';
 import type { Model, Part } from '../runtime/model/model.js';
-import type { FormatName } from '../schemes/args.js';
+import type { FormatName, QuantizationArgs } from '../schemes/args.js';
 
 /** What outputs are laid out from: how the model leaves the run. A compiled plan is one. */
 export interface Blueprint {
   readonly model: Model;
   readonly outcome: {
     readonly schemes: ReadonlyMap<string, ModuleScheme>;
+    /** `kv_cache_scheme` of the result. */
+    readonly cache: QuantizationArgs | null;
     /** `tie_word_embeddings` of the result. */
     readonly tied: boolean;
   };
   readonly parts: readonly {
     readonly part: Part;
-    /** Modules that become codes. */
-    readonly steps: readonly { readonly codes: readonly string[] }[];
-    /** Source tensors that are written as they are, and under which name. */
+    /** Modules that become codes, and tensors that are added. */
+    readonly steps: readonly {
+      readonly codes: readonly string[];
+      readonly parameters: readonly ParameterSpec[];
+    }[];
+    /** Tensors that are written as weights, and under which name. */
     readonly copies: readonly { readonly tensor: string; readonly as: string }[];
   }[];
 }
@@ -49,7 +54,10 @@ export interface Output {
   /** How it stores the codes of a module. */
   encoding(module: string): Encoding;
   /** Everything around the codes, by tensor name. */
-  encodeParameters(module: string, parameters: QParams): Map<string, Uint8Array>;
+  encodeParameters(
+    module: string,
+    parameters: QParams & { readonly groupIndex?: Int32Array | null },
+  ): Map<string, Uint8Array>;
   /** Creates `*.partial` files of their final size, or goes on with those of an earlier attempt that had stored these tensors. */
   open(stored: ReadonlySet<string>): Promise<void>;
   write(tensor: string, offset: number, bytes: Uint8Array): Promise<void>;

@@ -1,6 +1,6 @@
 import type { ModuleScheme } from '../modifiers/modifier.js';
 import type { Module } from '../runtime/model/model.js';
-import { serializeArgs } from '../schemes/args.js';
+import { serializeArgs, type QuantizationArgs } from '../schemes/args.js';
 
 /** Written as `version`: the release of compressed-tensors whose format this is. */
 export const FORMAT_VERSION = '0.18.1';
@@ -9,11 +9,15 @@ export const FORMAT_VERSION = '0.18.1';
  * `quantization_config` of a checkpoint, as compressed-tensors writes and reads it: groups renumbered in the order in which modules use them,
  * and `ignore` rebuilt from what was really left alone.
  * @param modules every module of the model, in declaration order
+ * @param cache how every attention module keeps keys and values
  */
 export function quantizationConfig(
   modules: readonly Module[],
-  schemes: ReadonlyMap<string, ModuleScheme>,
+  given: ReadonlyMap<string, ModuleScheme>,
+  cache: QuantizationArgs | null = null,
 ): Record<string, unknown> {
+  // attention modules that only have a cache are in no group
+  const schemes = new Map([...given].filter(([, scheme]) => scheme.targets.length > 0));
   const groups = new Map<string, ReturnType<typeof group>>();
   for (const { name } of modules) {
     const scheme = schemes.get(name);
@@ -28,7 +32,7 @@ export function quantizationConfig(
     format: formats.length > 1 ? 'mixed-precision' : (formats[0] ?? 'dense'),
     global_compression_ratio: null,
     ignore: ignored(modules, schemes),
-    kv_cache_scheme: null,
+    kv_cache_scheme: cache && serializeArgs(cache),
     quant_method: 'compressed-tensors',
     quantization_status: 'compressed',
     sparsity_config: {},

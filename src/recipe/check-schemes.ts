@@ -1,12 +1,18 @@
 import { weightFormat } from '../formats/weights/table.js';
 import type { Claims, ModuleScheme, OptionPath, Problem } from '../modifiers/modifier.js';
-import { weightObserver } from '../observers/table.js';
+import { valueObserver, weightObserver } from '../observers/table.js';
 import { weightedModules, type Model, type Module, type Weight } from '../runtime/model/model.js';
 import { patterns } from '../runtime/model/untouched.js';
+import type { QuantizationArgs } from '../schemes/args.js';
 import { divisibilityProblem, weightArgsProblem } from '../schemes/grids.js';
+import { observerName } from '../schemes/observer-names.js';
 
 /** A problem of one module's scheme; `path` leads on from its group. */
-type Found = Omit<Problem, 'level'> & { readonly level?: Problem['level'] };
+type Found = Omit<Problem, 'level'> & {
+  readonly level?: Problem['level'];
+  /** Where the path starts when that is not the group. */
+  readonly from?: OptionPath;
+};
 
 /**
  * What each scheme demands of the weight it is laid over, of the format that stores it, and of work that exists. One problem for all modules
@@ -14,24 +20,31 @@ type Found = Omit<Problem, 'level'> & { readonly level?: Problem['level'] };
  */
 export function checkSchemes({ schemes, places }: Claims, model: Model): Problem[] {
   const grouped = new Map<string, Found & { path: OptionPath; modules: string[] }>();
-  for (const { name, weight } of weightedModules(model)) {
+  for (const module of model.modules) {
+    const { name, weight } = module;
     const scheme = schemes.get(name);
     if (scheme === undefined) continue;
-    for (const found of [...weightProblems(weight, scheme), ...activationProblems(weight, scheme)]) {
-      const place = places.get(name)!;
+    const ofModule =
+      weight === undefined
+        ? attentionProblems(scheme)
+        : [...weightProblems(weight, scheme), ...activationProblems(module, weight, scheme)];
+    for (const found of ofModule) {
+      const place = found.from ?? places.get(name)!;
       // a preset is one word: there is nothing inside it to point at
-      const path = place[0] === 'config_groups' ? [...place, ...found.path] : place;
+      const path = place[0] === 'scheme' ? place : [...place, ...found.path];
       const key = JSON.stringify([path, found.message]);
       const known = grouped.get(key) ?? { ...found, path, modules: [] };
       grouped.set(key, known);
       known.modules.push(name);
     }
   }
-  const perModule = [...grouped.values()].map(({ modules, ...found }): Problem => {
-    const count = modules.length === 1 ? '' : ` (${modules.length} modules)`;
-    const message = found.notBuilt ? found.message : `${patterns(modules)}${count}: ${found.message}`;
-    return { level: 'error', ...found, message };
-  });
+  const perModule = [...grouped.values()].map(
+    ({ modules, level = 'error', path, hint, notBuilt, ...found }): Problem => {
+      const count = modules.length === 1 ? '' : ` (${modules.length} modules)`;
+      const message = notBuilt ? found.message : `${patterns(modules)}${count}: ${found.message}`;
+      return { level, path, message, ...(hint !== undefined && { hint }), ...(notBuilt && { notBuilt }) };
+    },
+  );
   return [...perModule, ...familyProblems(schemes, places, model)];
 }
 
@@ -75,20 +88,67 @@ function weightProblems({ rows, columns, dtype }: Weight, { weights: args, forma
   return found;
 }
 
-function activationProblems({ rows, columns }: Weight, scheme: ModuleScheme): Found[] {
+function activationProblems({ classes }: Module, { rows, columns }: Weight, scheme: ModuleScheme): Found[] {
   const { input_activations: inputs, output_activations: outputs } = scheme;
   const found: Found[] = [];
-  if (outputs !== null) found.push(unbuilt(['output_activations'], 'output activations (they need calibration)'));
-  if (inputs === null) return found;
-  if (inputs.dynamic !== true)
-    found.push(unbuilt(['input_activations'], 'static input activations (they need calibration)'));
-  const indivisible = divisibilityProblem(inputs, rows, columns);
-  if (indivisible !== undefined) {
-    found.push({
-      path: ['input_activations'],
-      message: `input activations: ${indivisible.message}, so no runtime could run it`,
-      hint: 'quantize the inputs by token, leave them out of the scheme, or leave these modules out with ignore',
-    });
+  for (const [slot, args, width, stored] of [
+    ['input', inputs, columns, ['tensor', 'local']],
+    ['output', outputs, rows, ['tensor']],
+  ] as const) {
+    if (args === null) continue;
+    const at = `${slot}_activations`;
+    const indivisible = divisibilityProblem(args, rows, width);
+    if (indivisible !== undefined) {
+      found.push({
+        path: [at],
+        message: `${slot} activations: ${indivisible.message}, so no runtime could run it`,
+        hint: `quantize the ${slot}s by token, leave them out of the scheme, or leave these modules out with ignore`,
+      });
+    }
+    if (args.dynamic !== true && classes[0] === 'Embedding') {
+      const hint = 'give embeddings a group of their own, with weights only';
+      found.push({ path: [at], message: `an embedding has no ${slot} activations with a scale`, hint });
+    } else found.push(...storedProblems(args, at, `static ${slot} activations`, stored));
+  }
+  return found;
+}
+
+/** Queries come with their group; keys and values with `kv_cache_scheme`, unless the group implies them. */
+function attentionProblems({ input_activations: queries, attention }: ModuleScheme): Found[] {
+  const [q, kv] = [queries, attention?.cache ?? null];
+  const found: Found[] = [];
+  if (q !== null) found.push(...storedProblems(q, 'input_activations', 'queries', PER_HEAD));
+  if (kv === null || kv === q) return found;
+  const from = ['kv_cache_scheme'];
+  for (const { path, ...problem } of storedProblems(kv, '', 'keys and values', PER_HEAD))
+    found.push({ ...problem, from, path: path.slice(1) });
+  return found;
+}
+
+const PER_HEAD = ['tensor', 'attn_head'] as const;
+
+/** What is wrong with args whose scales would be stored, and what is odd about them. */
+function storedProblems(args: QuantizationArgs, at: string, what: string, strategies: readonly string[]): Found[] {
+  const { dynamic, strategy, symmetric, observer } = args;
+  const found: Found[] = [];
+  if (!symmetric && strategies === PER_HEAD) {
+    const message = `${what} are asymmetric, and vLLM does not load their zero points`;
+    found.push({ level: 'warning', path: [at, 'symmetric'], message, hint: 'write symmetric: true' });
+  }
+  if (dynamic === true) return found;
+  if (!strategies.includes(dynamic === 'local' ? 'local' : strategy)) {
+    const [given, field] = dynamic === 'local' ? ['dynamic: local', 'dynamic'] : [`strategy ${strategy}`, 'strategy'];
+    const choices = strategies.filter(name => name !== 'local').join(' or ');
+    const hint = `write strategy: ${choices}, or dynamic: true`;
+    return [...found, { path: [at, field], message: `${what} cannot use ${given}`, hint }];
+  }
+  const name = observerName(observer!)!;
+  if (valueObserver(name) === undefined) {
+    const hint = 'static_minmax sees every batch; minmax takes a moving average';
+    found.push({ path: [at, 'observer'], message: `the observer ${name} is for weights, not for ${what}`, hint });
+  } else if (name.startsWith('memoryless_')) {
+    const message = `${name} forgets: of ${what} only the last batch counts`;
+    found.push({ level: 'warning', path: [at, 'observer'], message, hint: 'write observer: static_minmax' });
   }
   return found;
 }

@@ -1,19 +1,23 @@
+import { cachedAttention } from '../modifiers/attention.js';
 import type { Claims, ModuleScheme } from '../modifiers/modifier.js';
 import { builtInModifier } from '../modifiers/table.js';
-import { weightedModules, type Model, type Part } from '../runtime/model/model.js';
+import type { Model } from '../runtime/model/model.js';
 import { patterns } from '../runtime/model/untouched.js';
 import { sameArgs } from '../schemes/args.js';
 import { checkSchemes } from './check-schemes.js';
+import { planParts } from './parts.js';
 import {
   alreadyQuantized,
+  calibrationFindings,
   evaluationFindings,
   notBuilt,
   raise,
   unbuiltSections,
   type PlanFinding,
 } from './plan-findings.js';
-import type { Outcome, PartWork, Plan, Step } from './plan.js';
+import type { Outcome, Plan, Step } from './plan.js';
 import type { ParsedRecipe } from './recipe.js';
+import { codesAlike } from './tied.js';
 
 const NO_CLAIMS: Claims = { schemes: new Map(), places: new Map(), patterns: [], problems: [] };
 
@@ -26,7 +30,7 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
   const { recipe } = parsed;
   const findings: PlanFinding[] = [...unbuiltSections(recipe), ...evaluationFindings(recipe, model)];
   const steps: Step[] = [];
-  const decided = new Map<string, Step>();
+  const decided: Decided = { schemes: new Map(), coders: new Map() };
 
   recipe.modifiers.forEach((entry, index) => {
     const [type, options] = Object.entries(entry)[0]!;
@@ -36,24 +40,49 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
       findings.push(notBuilt(at, type));
       return;
     }
-    if (options['kv_cache_scheme'] !== undefined)
-      findings.push(notBuilt([...at, 'kv_cache_scheme'], 'kv_cache_scheme'));
-    const claims = modifier.schemes?.(options as never, model) ?? NO_CLAIMS;
-    const step: Step = { index, modifier, options, schemes: claims.schemes, patterns: claims.patterns };
+    const inherits = modifier.inherits?.(options as never) === true;
+    const claims = inherits ? inherited(decided) : (modifier.schemes?.(options as never, model) ?? NO_CLAIMS);
+    const { schemes, patterns: uses } = claims;
+    const step: Step = { index, modifier, options, schemes, patterns: uses, flows: modifier.flows ?? false };
     steps.push(step);
-    const found = [
-      ...claims.problems,
-      ...checkSchemes(claims, model),
-      ...keptOut(claims),
-      ...claimedTwice(step, decided),
-    ];
+    const found = inherits
+      ? claims.problems
+      : [...claims.problems, ...checkSchemes(claims, model), ...keptOut(claims), ...claimedTwice(step, decided)];
     findings.push(...found.map(finding => ({ ...finding, path: [...at, ...finding.path] })));
-    for (const name of claims.schemes.keys()) decided.set(name, step);
+    for (const [name, scheme] of claims.schemes) {
+      if (!inherits) decided.schemes.set(name, { scheme, step });
+      if (scheme.weights !== null) decided.coders.set(name, step);
+    }
   });
+  if (findings.some(({ level }) => level === 'error')) raise(findings, parsed, model);
 
-  const warnings = raise(findings, parsed, model);
   const outcome = outcomeOf(model, decided);
-  return { recipe, model, steps, parts: model.parts.map(part => partWork(part, steps, outcome)), outcome, warnings };
+  const { parts, problems } = planParts(model, steps, decided.coders, outcome);
+  findings.push(...problems, ...calibrationFindings(recipe, model, steps, parts));
+  const warnings = raise(findings, parsed, model);
+  const calibrated = parts.some(part => part.steps.some(({ observe }) => observe.length > 0));
+  return { recipe, model, steps, parts, outcome, calibrated, warnings };
+}
+
+/** What the modifiers so far have decided. */
+interface Decided {
+  /** The scheme of a module, and who gave it. */
+  readonly schemes: Map<string, { readonly scheme: ModuleScheme; readonly step: Step }>;
+  /** Who makes a module's codes: who gave the scheme, or the last that inherited it. */
+  readonly coders: Map<string, Step>;
+}
+
+/** The weights of every scheme so far; activations and cache stay with the modifier that gave them. */
+function inherited({ schemes }: Decided): Claims {
+  const weights = [...schemes].flatMap(([name, { scheme }]) =>
+    scheme.weights === null ? [] : [[name, { ...scheme, input_activations: null, output_activations: null }] as const],
+  );
+  const message = 'there is no scheme to inherit: no modifier before it quantizes a weight';
+  return {
+    ...NO_CLAIMS,
+    schemes: new Map(weights),
+    problems: weights.length > 0 ? [] : [{ level: 'error', path: [], message, hint: 'add scheme: W4A16' }],
+  };
 }
 
 /** A modifier that finds modules and may quantize none of them would do nothing. */
@@ -64,63 +93,47 @@ function keptOut({ places, patterns: uses, problems }: Claims): PlanFinding[] {
   return [{ level: 'error', path: ['ignore'], message, hint: 'take out what ignores too much' }];
 }
 
-function claimedTwice({ schemes }: Step, decided: ReadonlyMap<string, Step>): PlanFinding[] {
+function claimedTwice({ schemes }: Step, decided: Decided): PlanFinding[] {
   const twice = new Map<Step, string[]>();
   for (const name of schemes.keys()) {
-    const earlier = decided.get(name);
+    const earlier = decided.schemes.get(name)?.step;
     if (earlier !== undefined) twice.set(earlier, [...(twice.get(earlier) ?? []), name]);
   }
-  return [...twice].map(([{ index, modifier }, names]) => ({
-    level: 'error',
-    path: [],
-    message: `${patterns(names)}: modifier ${index + 1} (${modifier.type}) gives a scheme already`,
-    hint: 'let the targets of the two modifiers exclude each other, or ignore these modules in one of them',
-  }));
+  return [...twice].map(([{ index, modifier }, names]) => {
+    const before = `modifier ${index + 1} (${modifier.type}) gives a scheme already`;
+    if (names.every(name => schemes.get(name)!.attention !== undefined)) {
+      const message = `${patterns(names)}: ${before}, and a cache has one`;
+      return { level: 'error', path: ['kv_cache_scheme'], message, hint: 'leave it to one of the two modifiers' };
+    }
+    return {
+      level: 'error',
+      path: [],
+      message: `${patterns(names)}: ${before}`,
+      hint: 'let the targets of the two modifiers exclude each other, or ignore these modules in one of them',
+    };
+  });
 }
 
-function partWork(part: Part, steps: readonly Step[], { joined }: Outcome): PartWork {
-  const work = steps
-    .map(step => ({
-      step,
-      codes: step.modifier.plan(step.options as never, part, step.schemes).codes?.filter(name => !joined.has(name)) ?? [],
-    }))
-    .filter(({ codes }) => codes.length > 0);
-  const coded = new Set(work.flatMap(({ codes }) => codes));
-  const replaced = new Set(
-    part.modules.flatMap(({ name, weight }) => (weight && coded.has(name) ? [weight.tensor] : [])),
-  );
-  const separated = part.modules.flatMap(({ name, weight }) =>
-    weight?.tiedTo !== undefined && !joined.has(name) && !coded.has(name)
-      ? [{ tensor: weight.tensor, as: `${name}.weight` }]
-      : [],
-  );
-  return {
-    part,
-    steps: work,
-    copies: [...part.tensors.filter(t => !replaced.has(t)).map(t => ({ tensor: t, as: t })), ...separated],
-  };
-}
-
-/** Tied embeddings stay one tensor when both sides are left as they are or treated alike; otherwise they are separated. */
-function outcomeOf(model: Model, decided: ReadonlyMap<string, Step>): Outcome {
+/** Tied embeddings stay one tensor when both sides are left as they are or get the same codes; otherwise they are separated. */
+function outcomeOf(model: Model, { schemes: given, coders }: Decided): Outcome {
   const schemes = new Map<string, ModuleScheme>();
   const joined = new Map<string, string>();
   let tied = model.tied;
-  for (const { name, weight } of weightedModules(model)) {
-    const scheme = decided.get(name)?.schemes.get(name);
+  for (const { name, weight } of model.modules) {
+    const scheme = given.get(name)?.scheme;
     if (scheme !== undefined) schemes.set(name, scheme);
-    if (weight.tiedTo === undefined) continue;
-    if (treatedAlike(name, weight.tiedTo, decided)) joined.set(name, weight.tiedTo);
+    if (weight?.tiedTo === undefined) continue;
+    const owner = given.get(weight.tiedTo)?.scheme;
+    const alike = codesAlike([scheme, coders.get(name)], [owner, coders.get(weight.tiedTo)]);
+    if (alike) joined.set(name, weight.tiedTo);
     else tied = false;
   }
-  return { schemes, tied, joined };
+  return { schemes, cache: cacheOf(model, schemes), tied, joined };
 }
 
-/** Two modules of one weight get the same codes, or none. */
-function treatedAlike(a: string, b: string, decided: ReadonlyMap<string, Step>): boolean {
-  const [stepA, stepB] = [decided.get(a), decided.get(b)];
-  const [x, y] = [stepA?.schemes.get(a), stepB?.schemes.get(b)];
-  if (!x?.weights || !y?.weights) return !x?.weights && !y?.weights;
-  const sameWork = stepA!.modifier === stepB!.modifier && stepA!.options['arithmetic'] === stepB!.options['arithmetic'];
-  return sameWork && sameArgs(x.weights, y.weights) && x.format === y.format;
+/** What all attention modules have in common. */
+function cacheOf(model: Model, schemes: Outcome['schemes']): Outcome['cache'] {
+  const caches = cachedAttention(model).map(({ name }) => schemes.get(name)?.attention?.cache ?? null);
+  const [first = null] = caches;
+  return caches.every(args => sameArgs(args, first)) ? first : null;
 }

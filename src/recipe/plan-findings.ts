@@ -2,6 +2,8 @@ import { TensorpressError, type Diagnostic } from '../errors.js';
 import type { Problem } from '../modifiers/modifier.js';
 import { decoderOf } from '../runtime/model/decoder.js';
 import type { Model } from '../runtime/model/model.js';
+import { patterns } from '../runtime/model/untouched.js';
+import type { PartWork, Step } from './plan.js';
 import type { ParsedRecipe, Recipe } from './recipe.js';
 
 /** A finding with its path from the recipe's root. */
@@ -23,13 +25,47 @@ export function unbuiltSections({ outputs = [], plugins = [] }: Recipe): PlanFin
 /** Whether the model can be judged at all: that it cannot is better known before the work than after it. */
 export function evaluationFindings({ evaluation }: Recipe, model: Model): PlanFinding[] {
   if (evaluation === undefined) return [];
+  const message = runProblem(model);
+  const hint = 'leave evaluation out, and judge the result with what runs the model';
+  return message === undefined ? [] : [{ level: 'error', path: ['evaluation'], message, hint }];
+}
+
+/** Modifiers that observe need data, and a model that can be run. */
+export function calibrationFindings(
+  { calibration }: Recipe,
+  model: Model,
+  steps: readonly Step[],
+  parts: readonly PartWork[],
+): PlanFinding[] {
+  const runs = runProblem(model);
+  return steps.flatMap((step): PlanFinding[] => {
+    const sites = parts.flatMap(part =>
+      part.steps.filter(work => work.step === step).flatMap(({ observe }) => observe),
+    );
+    if (sites.length === 0) return [];
+    const modules = [...new Set(sites.map(({ site }) => site.slice(0, site.lastIndexOf('.'))))];
+    const at = { level: 'error', path: ['modifiers', step.index, step.modifier.type] } as const;
+    if (runs !== undefined) {
+      const hint = 'round to nearest with dynamic activations (FP8_DYNAMIC, W4A16) does not run the model';
+      return [{ ...at, message: `calibration is needed, and ${runs}`, hint }];
+    }
+    if (calibration?.dataset != null) return [];
+    const count = modules.length === 1 ? '' : ` (${modules.length} modules)`;
+    const message = `${patterns(modules)}${count}: calibration data are needed`;
+    const hint =
+      'add calibration: {dataset: FILE.txt}; round to nearest with dynamic activations (FP8_DYNAMIC, W4A16) needs none';
+    return [{ ...at, message, hint }];
+  });
+}
+
+/** Why the model cannot be run, as a sentence. */
+function runProblem(model: Model): string | undefined {
   try {
     decoderOf(model);
-    return [];
+    return undefined;
   } catch (error) {
     if (!(error instanceof TensorpressError)) throw error;
-    const hint = 'leave evaluation out, and judge the result with what runs the model';
-    return [{ level: 'error', path: ['evaluation'], message: error.message, hint }];
+    return error.message;
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Diagnostic } from '../errors.js';
-import type { ModuleScheme, Modifier, PatternUse } from '../modifiers/modifier.js';
+import type { ModuleScheme, Modifier, Observation, ParameterSpec, PatternUse } from '../modifiers/modifier.js';
 import type { Model, Part } from '../runtime/model/model.js';
+import type { QuantizationArgs } from '../schemes/args.js';
 import type { Recipe } from './recipe.js';
 
 /** One modifier of the chain, bound to its options and to the schemes that it decides. */
@@ -20,10 +21,25 @@ export interface Copy {
   readonly as: string;
 }
 
-/** What happens to one part: which modules become codes, by which step, and what is copied. */
+/** What one modifier does to one part. */
+export interface StepWork {
+  readonly step: Step;
+  /** What the modifier's `plan` was given and its `edit` is to be given. */
+  readonly schemes: ReadonlyMap<string, ModuleScheme>;
+  /** Modules whose weight becomes codes. */
+  readonly codes: readonly string[];
+  /** Modules whose weight becomes another one. */
+  readonly dense: readonly string[];
+  /** Tensors that it adds to every checkpoint. */
+  readonly parameters: readonly ParameterSpec[];
+  /** What it wants to know of the part, as it is before this modifier. */
+  readonly observe: readonly Observation[];
+}
+
+/** What happens to one part: what the modifiers do that have something to do here, in order, and what is copied. */
 export interface PartWork {
   readonly part: Part;
-  readonly steps: readonly { readonly step: Step; readonly codes: readonly string[] }[];
+  readonly steps: readonly StepWork[];
   readonly copies: readonly Copy[];
 }
 
@@ -31,6 +47,8 @@ export interface PartWork {
 export interface Outcome {
   /** The scheme of every module that has one, in module order. */
   readonly schemes: ReadonlyMap<string, ModuleScheme>;
+  /** `kv_cache_scheme` of the result: how every attention module keeps keys and values, where all do it alike. */
+  readonly cache: QuantizationArgs | null;
   /** `tie_word_embeddings` of the result. */
   readonly tied: boolean;
   /** Modules whose stored tensors are read from another one: a tied head that got the embedding's scheme. */
@@ -44,5 +62,7 @@ export interface Plan {
   readonly steps: readonly Step[];
   readonly parts: readonly PartWork[];
   readonly outcome: Outcome;
+  /** Whether calibration data flow through the model, because some modifier observes something. */
+  readonly calibrated: boolean;
   readonly warnings: readonly Diagnostic[];
 }

@@ -92,6 +92,11 @@ function oddities({ weights, input_activations: inputs }: QuantizationScheme): P
   return [{ path: ['input_activations', 'group_size'], message: `inputs use groups of ${i}, weights of ${w}` }];
 }
 
+/** True for what an attention module can have: its queries, keys and values are its inputs, and it has no weight. */
+export function quantizesInputsOnly(scheme: Omit<QuantizationScheme, 'targets' | 'format'>): boolean {
+  return scheme.input_activations !== null && scheme.weights === null && scheme.output_activations === null;
+}
+
 /** True if both say the same: targets, args and format. */
 export function sameScheme(a: QuantizationScheme, b: QuantizationScheme): boolean {
   return (

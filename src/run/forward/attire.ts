@@ -2,6 +2,7 @@ import { TensorpressError } from '../../errors.js';
 import { outside, type Dress, type Rotation } from '../../runtime/model/dress.js';
 import type { Model } from '../../runtime/model/model.js';
 import { normalizeArgs, type QuantizationArgs } from '../../schemes/args.js';
+import { quantizesInputsOnly } from '../../schemes/scheme.js';
 import { FOLDED, transformEntries, unreadable, type Schemes, type TransformEntry } from '../compressed.js';
 import type { Reader } from './reader.js';
 
@@ -35,8 +36,9 @@ export async function dressOf(model: Model, quantization: Json, schemes: Schemes
       return { ...(input == null ? {} : { input }), ...(output == null ? {} : { output }) };
     },
     attention(module) {
-      // a group whose target is the attention's class quantizes its queries, too, and keys and values with them
-      const group = schemes.of(module)?.input_activations ?? undefined;
+      // a group for the attention module quantizes its queries, too, and keys and values with them; one with weights is for its Linears
+      const scheme = schemes.of(module);
+      const group = (scheme !== undefined && quantizesInputsOnly(scheme) && scheme.input_activations) || undefined;
       const stored = cache ?? group;
       return {
         ...(group === undefined ? {} : { q: group }),
