@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { TensorpressError } from '../../src/errors.js';
 import { gptq, type GptqOptions } from '../../src/modifiers/gptq.js';
 import type { CodesEdit, Edit, ModuleScheme, Observation, Remark } from '../../src/modifiers/modifier.js';
 import { builtInModifier } from '../../src/modifiers/table.js';
@@ -7,12 +8,14 @@ import type { Hessian } from '../../src/numerics/gptq.js';
 import { globalScale, qparams } from '../../src/numerics/qparams.js';
 import { dequantize, quantize } from '../../src/numerics/quantize.js';
 import { random } from '../../src/numerics/random.js';
-import type { Module, Part } from '../../src/runtime/model/model.js';
+import { loadModel } from '../../src/runtime/model/load.js';
+import type { Model, Module, Part } from '../../src/runtime/model/model.js';
 import { normalizeArgs, type FormatName, type QuantizationArgs } from '../../src/schemes/args.js';
 import { weightGrid } from '../../src/schemes/grids.js';
 import { goldenJson } from '../support/golden.js';
 import { assertNumbers, flat, normal, type Nested } from '../support/numbers.js';
 import { plainCompute } from '../support/plain-compute.js';
+import { tinyLlama, writeModel } from '../support/tiny-model.js';
 
 interface Layer {
   readonly name: string;
@@ -21,6 +24,7 @@ interface Layer {
   readonly args: QuantizationArgs | null;
   readonly dtype?: ModelDType;
   readonly hessian?: Hessian;
+  readonly energy?: Float64Array;
   readonly kind?: string;
   readonly family?: string;
   readonly format?: FormatName;
@@ -46,8 +50,12 @@ function partOf(layers: readonly Layer[]): { part: Part; schemes: Map<string, Mo
   return { part: { id: 'layers.0', modules, tensors: [] }, schemes: new Map(schemes) };
 }
 
-/** Runs the modifier over layers, whose inputs were seen in so many tokens. */
-async function run(layers: readonly Layer[], options: GptqOptions = {}, tokens = 1e6) {
+/** Runs the modifier over layers, whose inputs were seen in so many tokens and sequences. */
+async function run(
+  layers: readonly Layer[],
+  options: GptqOptions = {},
+  { tokens = 1e6, sequences = 2, signal = new AbortController().signal } = {},
+) {
   const { part, schemes } = partOf(layers);
   const { observe = [] } = gptq.plan(options, part, schemes);
   const left = observe.map(({ site, observer }) => `${observer} of ${site}`);
@@ -60,13 +68,15 @@ async function run(layers: readonly Layer[], options: GptqOptions = {}, tokens =
     options,
     schemes,
     statistics: {
-      seen: { tokens, sequences: 1 },
+      seen: { tokens, sequences },
       take<Result>({ site, observer }: Observation): Promise<Result> {
         const asked = left.indexOf(`${observer} of ${site}`);
         assert.ok(asked >= 0, `${observer} of ${site} was not announced, or is taken twice`);
         left.splice(asked, 1);
-        const { n, values } = layers.find(({ name }) => site === `${name}.input`)!.hessian!;
-        return Promise.resolve({ n, values: values.slice() } as Result);
+        const { hessian, energy } = layers.find(({ name }) => site === `${name}.input`)!;
+        if (observer === 'energy') return Promise.resolve(energy as Result);
+        const { n, values } = hessian!;
+        return Promise.resolve({ n, values: values.slice(), tokens, sequences } as Result);
       },
     },
     compute: {
@@ -84,13 +94,13 @@ async function run(layers: readonly Layer[], options: GptqOptions = {}, tokens =
     },
     report: remark => void remarks.push(remark),
     measure: (module, { loss }) => void losses.set(module, loss!),
-    signal: new AbortController().signal,
+    signal,
   });
   assert.deepEqual(left, [], 'all that was announced is taken');
   return { edits, remarks, losses, factored };
 }
 
-/** H = 2 sum x xᵀ over tokens of strongly correlated numbers; columns in `dead` are never used. */
+/** sum x xᵀ over tokens of strongly correlated numbers; columns in `dead` are never used. */
 function hessianOf(n: number, tokens: number, seed: number, dead: readonly number[] = []): Hessian {
   const [noise, common] = [normal(tokens * n, seed), normal(tokens, seed + 1)];
   const values = new Float64Array(n * n);
@@ -98,7 +108,7 @@ function hessianOf(n: number, tokens: number, seed: number, dead: readonly numbe
     const x = noise
       .subarray(t * n, (t + 1) * n)
       .map((v, j) => (dead.includes(j) ? 0 : v * (1 + (j % 5)) + 2 * common[t]!));
-    for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) values[i * n + j] = values[i * n + j]! + 2 * x[i]! * x[j]!;
+    for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) values[i * n + j] = values[i * n + j]! + x[i]! * x[j]!;
   }
   return { n, values };
 }
@@ -109,7 +119,7 @@ function dequantized(edit: CodesEdit, { rows, weight, args }: Layer): Float32Arr
   return dequantize(edit.codes as Int8Array, 0, grid, edit, args!, edit.groupIndex ?? null);
 }
 
-/** tr(ΔW H ΔWᵀ) / 2 */
+/** tr(ΔW H ΔWᵀ) / 2, where H is what two sequences add up to. */
 function proxyLoss(w: Float32Array, q: Float32Array, { n, values }: Hessian): number {
   let sum = 0;
   for (let at = 0; at < w.length; at += n) {
@@ -149,6 +159,51 @@ describe('GPTQModifier', () => {
       // without damping the loss that GPTQ sums up is the proxy loss itself
       assert.ok(Math.abs(losses.get('q')! / ours! - 1) < 1e-4, `${losses.get('q')} is not ${ours}`);
     }
+  });
+
+  it('takes H per sequence, which changes the loss alone', async () => {
+    const [two, eight] = [await run([layerOf('q')]), await run([layerOf('q')], {}, { sequences: 8 })];
+    assert.deepEqual(eight.edits, two.edits);
+    assert.ok(Math.abs((4 * eight.losses.get('q')!) / two.losses.get('q')! - 1) < 1e-6);
+  });
+
+  it('takes dequantized values as they are under exact arithmetic, else rounded to T', async () => {
+    const args = argsOf({ num_bits: 8, type: 'float', strategy: 'channel' });
+    const weight = roundArray(normal(24 * 64, 5, 0.05), 'BF16');
+    const [reference, exact] = await Promise.all(
+      [{}, { arithmetic: 'exact' } as const].map(options =>
+        run([layerOf('q', { args, weight, dtype: 'BF16' })], options),
+      ),
+    );
+    assert.deepEqual(exact!.edits[0]!.scale, reference!.edits[0]!.scale);
+    assert.notDeepEqual(exact!.edits[0]!.codes, reference!.edits[0]!.codes);
+    assert.deepEqual(
+      [reference!, exact!].map(({ edits }) => edits[0]!.arithmetic),
+      ['reference', 'exact'],
+    );
+  });
+
+  it('weighs the error of a range by the energy of the input', async () => {
+    const args = argsOf({ num_bits: 4, group_size: 16, observer: 'imatrix_mse' });
+    for (const actorder of ['static', 'group'] as const) {
+      const [even, uneven] = await Promise.all(
+        [() => 1, (c: number) => (c % 16 === 0 ? 1e4 : 1)].map(energy =>
+          run([
+            layerOf('q', {
+              args: { ...args, actorder },
+              energy: Float64Array.from({ length: 64 }, (_, c) => energy(c)),
+            }),
+          ]),
+        ),
+      );
+      assert.notDeepEqual(uneven!.edits[0]!.scale, even!.edits[0]!.scale);
+    }
+  });
+
+  it('stops when it is told to', async () => {
+    const stop = new AbortController();
+    stop.abort(new TensorpressError('INTERRUPTED', 'stopped'));
+    await assert.rejects(run([layerOf('q')], {}, { signal: stop.signal }), /stopped/);
   });
 
   it('factors the Hessian of an input once for the modules that read it', async () => {
@@ -207,8 +262,11 @@ describe('GPTQModifier', () => {
       remarks.map(({ module }) => module),
       ['weak', 'hopeless'],
     );
-    assert.match(remarks[0]!.message, /not positive definite with dampening_frac 0.01: 0.1 was used$/);
-    assert.match(remarks[1]!.message, /not positive definite, even with dampening_frac 1: rounded to nearest$/);
+    assert.match(remarks[0]!.message, /not positive definite with dampening_frac 0.01, so 0.1 was used$/);
+    assert.match(
+      remarks[1]!.message,
+      /not positive definite, even with dampening_frac 1, so it was rounded to nearest$/,
+    );
     assert.notEqual(edits[0]!.codes, 'nearest');
     assert.equal(edits[1]!.codes, 'nearest');
   });
@@ -229,7 +287,7 @@ describe('GPTQModifier', () => {
       remarks.map(({ module }) => module),
       ['experts.3'],
     );
-    assert.match(remarks[0]!.message, /^no calibration token has reached it: rounded to nearest$/);
+    assert.match(remarks[0]!.message, /^its input is always 0, so it was rounded to nearest$/);
   });
 
   it('gives 0 to columns that are never used, and says how many', async () => {
@@ -238,19 +296,19 @@ describe('GPTQModifier', () => {
     const q = dequantized(edits[0]!, layer);
     for (let row = 0; row < 24; row++) assert.deepEqual([q[row * 64 + 3], q[row * 64 + 40]], [0, 0]);
     assert.ok(q.some(v => v !== 0));
-    assert.match(remarks[0]!.message, /^2 of its 64 input columns are 0 for every calibration token/);
+    assert.match(remarks[0]!.message, /^2 of its 64 input columns are always 0, and so are their weights now$/);
   });
 
   it('warns of few tokens once for an input', async () => {
     const shared = hessianOf(64, 100, 9);
     const layers = [layerOf('q', { hessian: shared }), layerOf('k', { hessian: shared }), layerOf('o')];
-    const { remarks } = await run(layers, {}, 127);
+    const { remarks } = await run(layers, {}, { tokens: 127 });
     assert.deepEqual(
       remarks.map(({ module }) => module),
       ['q', 'o'],
     );
     assert.match(remarks[0]!.message, /^127 calibration tokens are few for an input of 64 columns/);
-    assert.deepEqual((await run(layers, {}, 128)).remarks, []);
+    assert.deepEqual((await run(layers, {}, { tokens: 128 })).remarks, []);
   });
 
   it('follows groups in the order of importance, with scales as T stores them', async () => {
@@ -277,7 +335,59 @@ describe('GPTQModifier', () => {
         format: 'mxfp4-pack-quantized',
       }),
     ]);
-    assert.match(gptq.plan({}, part, schemes).refuse!, /^q: mxfp4-pack-quantized has no g_idx/);
+    assert.match(
+      gptq.plan({}, part, schemes).refuse!,
+      /^q: mxfp4-pack-quantized has no place for the g_idx of actorder group/,
+    );
+  });
+});
+
+describe('GPTQModifier, schemes', () => {
+  let model: Model;
+  before(async () => {
+    model = await loadModel(await writeModel(tinyLlama()));
+  });
+
+  /** The actorder of q_proj's weight. */
+  const orderOf = (options: GptqOptions): unknown => {
+    const { schemes, problems } = gptq.schemes!({ targets: ['re:.*q_proj$'], ...options }, model);
+    assert.deepEqual(problems, []);
+    return [...schemes.values()][0]!.weights!.actorder;
+  };
+  const groups = (weights: Record<string, unknown>): GptqOptions => ({
+    config_groups: { g: { targets: ['re:.*q_proj$'], weights } },
+  });
+
+  it('are ordered: by the scheme, by the modifier, else by importance', () => {
+    assert.equal(orderOf({ scheme: 'W4A16' }), 'static');
+    assert.equal(orderOf({ scheme: 'W4A16', actorder: 'group' }), 'group');
+    assert.equal(orderOf({ scheme: 'W4A16', actorder: null }), null);
+    assert.equal(orderOf({ scheme: 'W8A8' }), 'static'); // channel
+    assert.equal(orderOf({ scheme: 'W8A8', actorder: 'group' }), null);
+    assert.equal(orderOf({ scheme: 'W8A8', actorder: 'weight' }), 'weight');
+    const grouped = { num_bits: 4, group_size: 32 };
+    assert.equal(orderOf(groups({ ...grouped, actorder: 'group' })), 'group');
+    assert.equal(orderOf({ ...groups({ ...grouped, actorder: 'weight' }), actorder: 'static' }), 'static');
+    assert.equal(orderOf({ ...groups({ ...grouped, actorder: 'group' }), actorder: null }), 'group');
+  });
+
+  it('ask for the Hessian of Linears, for energy where an observer weighs with it, and for activations', () => {
+    const args = argsOf({ num_bits: 4, group_size: 16, observer: 'imatrix_mse' });
+    const { part, schemes } = partOf([
+      layerOf('q', { args }),
+      layerOf('norm', { args: null }),
+      layerOf('embed', { args, kind: 'Embedding' }),
+    ]);
+    const input = argsOf({ num_bits: 8, type: 'float', observer: 'static_minmax' });
+    schemes.set('q', { ...schemes.get('q')!, input_activations: input });
+    const { codes, observe, parameters } = gptq.plan({}, part, schemes);
+    assert.deepEqual(codes, ['q', 'embed']);
+    assert.deepEqual(observe, [
+      { site: 'q.input', observer: 'static_minmax', args: input },
+      { site: 'q.input', observer: 'hessian' },
+      { site: 'q.input', observer: 'energy' },
+    ]);
+    assert.deepEqual(parameters, [{ name: 'q.input_scale', dtype: 'F32', shape: [1] }]);
   });
 });
 
