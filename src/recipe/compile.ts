@@ -8,6 +8,7 @@ import { checkSchemes } from './check-schemes.js';
 import { planParts } from './parts.js';
 import {
   alreadyQuantized,
+  cacheFindings,
   calibrationFindings,
   evaluationFindings,
   notBuilt,
@@ -58,7 +59,11 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
 
   const outcome = outcomeOf(model, decided);
   const { parts, problems } = planParts(model, steps, decided.coders, outcome);
-  findings.push(...problems, ...calibrationFindings(recipe, model, steps, parts));
+  findings.push(
+    ...problems,
+    ...calibrationFindings(recipe, model, steps, parts),
+    ...cacheFindings(recipe, model, steps, outcome),
+  );
   const warnings = raise(findings, parsed, model);
   const calibrated = parts.some(part => part.steps.some(({ observe }) => observe.length > 0));
   return { recipe, model, steps, parts, outcome, calibrated, warnings };
