@@ -4,6 +4,8 @@
 
 export { decodeRow, encodeRow } from './codes';
 export { accumulateError, countCodes } from './error';
+export { formError, subtractTerms } from './feedback';
+export { subtractProduct32, subtractProduct64 } from './product';
 export { accumulateRange, isFinite } from './range';
 export { scaleRow, spreadBlocks } from './scale';
 export { widenRow } from './widen';

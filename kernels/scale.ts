@@ -55,8 +55,9 @@ function scaleAll<T>(x: usize, scale: usize, zero: usize, columns: i32, out: usi
   }
 }
 
+/** T[v] */
 @inline
-function round<T>(v: v128): v128 {
+export function round<T>(v: v128): v128 {
   if (isFloat<T>()) return v;
   return isSigned<T>() ? roundF16(v) : roundBF16(v);
 }

@@ -10,6 +10,7 @@ import { bar, table, type Screen } from './screen.js';
 /** `tensorpress apply` */
 export async function applyCommand(options: ApplyOptions, screen: Screen, { json }: { json: boolean }): Promise<void> {
   let part = '';
+  let loss: number | undefined;
   const followEvaluation = partFollower(screen, 'evaluation  ');
   const onEvent = (event: RunEvent) => {
     switch (event.type) {
@@ -20,11 +21,18 @@ export async function applyCommand(options: ApplyOptions, screen: Screen, { json
         screen.say(['', ...planLines(event.plan, screen), ''].join('\n'));
         break;
       case 'progress':
+        if (event.part !== part && loss !== undefined) {
+          screen.say(`  ${part.padEnd(10)}  loss ${loss.toPrecision(4)}`);
+          loss = undefined;
+        }
         screen.progress(progressLine(event, screen.columns), event.part !== part);
         part = event.part;
         break;
       case 'evaluation':
         followEvaluation(event);
+        break;
+      case 'figures':
+        loss = (loss ?? 0) + (event.figures['loss'] ?? 0);
         break;
       case 'remark':
         screen.say(`  ${event.module === undefined ? '' : `${event.module}: `}${event.message}`);

@@ -1,6 +1,8 @@
 import { firstNonFinite, widenRow, type ModelDType } from './dtypes.js';
 import { accumulateError, type ErrorSums } from './error.js';
+import { formError, subtractTerms } from './feedback.js';
 import { accumulateRange, type Codes, type Grid, type QParams, type Range } from './grid.js';
+import { subtractProduct, type ProductShape, type Tile } from './product.js';
 import type { Quantizer } from './qparams.js';
 import { countCodes } from './quantize.js';
 import { decodeRow, encodeRow, scaleRow, spreadBlocks, type ColumnParameters } from './rows.js';
@@ -67,6 +69,17 @@ export interface Kernels {
   accumulateError(w: Float32Array, wHat: Float32Array, row: number, columns: number, into: ErrorSums): void;
   /** Adds how often each code occurs, by its low byte, to usage[256]. */
   countCodes(codes: Codes, usage: Uint32Array): void;
+  /** C -= Aᵀ B; C's columns, but for the last of its array's, are whole eights of float32 or fours of float64. */
+  subtractProduct<A extends Float32Array | Float64Array>(
+    C: Tile<A>,
+    A: Tile<A>,
+    B: Tile<A>,
+    { m, n, k }: ProductShape,
+  ): void;
+  /** w[r] -= e[l, r] * u[l, 0] for l = 0, 1, ... k - 1; w a multiple of 16 long. */
+  subtractTerms(w: Float32Array, e: Tile<Float32Array>, u: Tile<Float32Array>, k: number): void;
+  /** e[r] = (w[r] - T[q[r]]) / d, loss[r] += e[r]² / 2; all a multiple of 16 long. */
+  formError(w: Float32Array, q: Float32Array, T: ModelDType, d: number, e: Float32Array, loss: Float64Array): void;
 }
 
 /** The specification: everything else equals it. */
@@ -81,4 +94,7 @@ export const TYPESCRIPT_KERNELS: Kernels = {
   decodeRow,
   accumulateError,
   countCodes,
+  subtractProduct,
+  subtractTerms,
+  formError,
 };

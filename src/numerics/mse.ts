@@ -16,6 +16,10 @@ export interface SearchOptions {
   patience: number;
   /** Factor on the observed range where the search starts. */
   expand: number;
+  /** Whether the step at maxshrink is tried too. Default: no. */
+  inclusive?: boolean;
+  /** What an error counts in each column, [C]. Default: 1. */
+  importance?: Float32Array | null;
 }
 
 /** llm-compressor's `mse` and `memoryless_mse`. */
@@ -30,13 +34,23 @@ export const NVFP4_EXPANDED_MSE: Readonly<SearchOptions> = {
   expand: 1.8,
 };
 
+/** llm-compressor's `imatrix_mse`, which takes its importance from the inputs of the weight. */
+export const IMATRIX_MSE: Readonly<SearchOptions> = {
+  maxshrink: 0.95,
+  grid: 20,
+  norm: 3,
+  patience: 5,
+  expand: 1,
+  inclusive: true,
+};
+
 /** A quantizer and its strategy: under tensor_group the search leaves scales unrounded, because G is only known after it. */
 export type SearchArgs = Quantizer & { readonly strategy: string };
 
 /**
- * The range of each block that minimises sum |fakequant(x) - x|^norm over p = 1 - i / grid, i = 0, 1, ... floor(maxshrink * grid) - 1, where
- * the candidate range is p * expand * (min, max): the search of llm-compressor's mse observers. Errors are computed in float64 from float32
- * values; a later p wins only if it is strictly better.
+ * The range of each block that minimises sum w_c |fakequant(x) - x|^norm over p = 1 - i / grid, i = 0, 1, ... floor(maxshrink * grid) - 1
+ * (`inclusive`: and one more), where the candidate range is p * expand * (min, max): the search of llm-compressor's mse observers. Errors are
+ * computed in float64 from float32 values; a later p wins only if it is strictly better.
  *
  * One pass over the rows tries every p. `patience` looks at the whole tensor, so until the end each block keeps one bit per p that improved
  * it; errors are kept for the block row in work only.
@@ -49,6 +63,7 @@ export class MseSearch {
   readonly #dtype: ModelDType;
   readonly #patience: number;
   readonly #power: PowerTables;
+  readonly #importance: Float32Array | null;
   readonly #shrinks: number[];
   readonly #improved: Improvements;
   readonly #at: Placed<ReturnType<typeof workplace>>;
@@ -70,12 +85,13 @@ export class MseSearch {
     this.#grid = grid;
     this.#args = args.strategy === 'tensor_group' ? { ...args, scale_dtype: null } : args;
     this.#dtype = dtype;
-    const { maxshrink, grid: perUnit, norm, patience, expand } = { ...MSE, ...options };
+    const { maxshrink, grid: perUnit, norm, patience, expand, inclusive, importance } = { ...MSE, ...options };
     this.#range = scaled(range, () => expand, dtype);
-    const steps = Math.max(1, Math.floor(maxshrink * perUnit));
+    const steps = Math.max(1, Math.floor(maxshrink * perUnit)) + (inclusive ? 1 : 0);
     this.#shrinks = Array.from({ length: steps }, (_, i) => 1 - i / perUnit);
     this.#patience = patience;
     this.#power = powerTables(norm);
+    this.#importance = importance ?? null;
     this.#improved = new Improvements(grid.gridRows * grid.gridColumns, steps);
     this.#at = kernels.place(workplace(grid, args, steps));
   }
@@ -123,7 +139,7 @@ export class MseSearch {
       kernels.scaleRow(x, 0, parameters, this.#dtype, values);
       kernels.encodeRow(values, this.#args, codes, 0);
       kernels.decodeRow(codes, 0, this.#args, parameters, values, 0);
-      addErrors(x, values, blockColumns, this.#power, errors, i * gridColumns);
+      addErrors(x, values, blockColumns, this.#power, errors, i * gridColumns, this.#importance);
     }
   }
 

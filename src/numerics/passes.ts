@@ -3,6 +3,7 @@ import { emptyError, type ErrorSums } from './error.js';
 import type { Codes, Grid, QParams, Range } from './grid.js';
 import { Blank, blankCodes, type Kernels } from './kernels.js';
 import type { Quantizer } from './qparams.js';
+import { spreadBlocks } from './rows.js';
 
 /** Whole rows of a weight as they are stored, and the part of the grid that they touch. */
 export interface Rows {
@@ -60,13 +61,18 @@ export interface EncodedRows {
  * and `accumulateError`.
  * @param q parameters of the blocks of the grid
  * @param options.codes codes that are known already; otherwise those of round to nearest
+ * @param options.groupIndex group of each column, where groups are not runs of columns
  */
 export function encodeRows(
   kernels: Kernels,
   { bytes, dtype, fromRow, grid }: Rows,
   q: QParams,
   args: Quantizer,
-  { arithmetic, codes: known }: { arithmetic: 'reference' | 'exact'; codes: Codes | null },
+  {
+    arithmetic,
+    codes: known,
+    groupIndex = null,
+  }: { arithmetic: 'reference' | 'exact'; codes: Codes | null; groupIndex?: Int32Array | null },
 ): EncodedRows {
   const { columns, blockRows, blockColumns, gridColumns } = grid;
   const rows = rowsIn(bytes, dtype, columns);
@@ -91,7 +97,11 @@ export function encodeRows(
   let spreadRow = -1;
   for (let row = 0; row < rows; row++) {
     const blockRow = Math.floor((fromRow + row) / blockRows);
-    if (blockRow !== spreadRow) kernels.spreadBlocks(at.q, blockRow * gridColumns, blockColumns, at.parameters);
+    if (blockRow !== spreadRow) {
+      const first = blockRow * gridColumns;
+      if (groupIndex === null) kernels.spreadBlocks(at.q, first, blockColumns, at.parameters);
+      else spreadBlocks(at.q, first, groupIndex, at.parameters);
+    }
     spreadRow = blockRow;
     kernels.widenRow(at.stored, row * columns, dtype, at.x);
     if (known === null) {

@@ -43,7 +43,7 @@ export function raise(x: number, { ofExponent, ofCell, inverse, c1, c2, c3 }: Po
   return ofExponent[exponent]! * ofCell[cell]! * (1 + r * (c1 + r * (c2 + r * c3)));
 }
 
-/** errors[first + b] += sum |wHat - x|^n over the columns of block b, blockColumns in each, in one row. */
+/** errors[first + b] += sum w |wHat - x|^n over the columns of block b, blockColumns in each, in one row; w [C] are all 1 where they are null. */
 export function addErrors(
   x: Float32Array,
   wHat: Float32Array,
@@ -51,11 +51,15 @@ export function addErrors(
   tables: PowerTables,
   errors: Float64Array,
   first: number,
+  weights: Float32Array | null = null,
 ): void {
   for (let from = 0, b = first; from < wHat.length; from += blockColumns, b++) {
     const end = Math.min(from + blockColumns, wHat.length);
     let sum = 0;
-    for (let c = from; c < end; c++) sum += raise(Math.abs(wHat[c]! - x[c]!), tables);
+    for (let c = from; c < end; c++) {
+      const error = raise(Math.abs(wHat[c]! - x[c]!), tables);
+      sum += weights === null ? error : weights[c]! * error;
+    }
     errors[b] = errors[b]! + sum;
   }
 }

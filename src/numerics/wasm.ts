@@ -10,6 +10,7 @@ import {
   type Placed,
 } from './kernels.js';
 import { KERNELS_WASM } from './kernels.generated.js';
+import type { Tile } from './product.js';
 import { codeRange, type Quantizer } from './qparams.js';
 
 /** What kernels/index.ts exports. Pointers are byte offsets into `memory`. */
@@ -40,7 +41,22 @@ interface Exports {
     maxError: number,
   ): void;
   countCodes(codes: number, length: number, usage: number): void;
+  subtractProduct32(...arguments_: ProductArguments): void;
+  subtractProduct64(...arguments_: ProductArguments): void;
+  subtractTerms(
+    w: number,
+    rows: number,
+    e: number,
+    eStride: number,
+    u: number,
+    uStride: number,
+    terms: number,
+  ): void;
+  formError(w: number, q: number, T: number, d: number, rows: number, e: number, loss: number): void;
 }
+
+/** Pointer and stride of C, A and B, then m, n and k. */
+type ProductArguments = [number, number, number, number, number, number, number, number, number];
 
 /** The part of the WebAssembly API that is used here; the types of Node leave it to the DOM's. */
 declare const WebAssembly: {
@@ -110,7 +126,19 @@ export function createKernels(): Kernels {
         maxError.byteOffset + row * 8,
       ),
     countCodes: (codes, usage) => wasm.countCodes(codes.byteOffset, codes.length, usage.byteOffset),
+    subtractProduct(C, A, B, { m, n, k }) {
+      const product = C.values.BYTES_PER_ELEMENT === 4 ? wasm.subtractProduct32 : wasm.subtractProduct64;
+      product(pointer(C), C.stride, pointer(A), A.stride, pointer(B), B.stride, m, n, k);
+    },
+    subtractTerms: (w, e, u, k) =>
+      wasm.subtractTerms(w.byteOffset, w.length, pointer(e), e.stride, pointer(u), u.stride, k),
+    formError: (w, q, T, d, e, loss) =>
+      wasm.formError(w.byteOffset, q.byteOffset, DTYPES[T], d, w.length, e.byteOffset, loss.byteOffset),
   };
+}
+
+function pointer({ values, at }: Tile): number {
+  return values.byteOffset + at * values.BYTES_PER_ELEMENT;
 }
 
 function kindOf({ type, num_bits }: Quantizer): number {

@@ -30,6 +30,8 @@ export interface WeightObservation {
   readonly args: QuantizationArgs;
   /** E[x_c²] of the weight's input, [C]: for observers with `weighs`, where there is calibration data. */
   readonly importance?: Float64Array;
+  /** Takes a sentence for the report: why something else was done than the name of the observer says. */
+  readonly remark?: (message: string) => void;
 }
 
 /** A reduction that runs inside the graph, so that the value itself never leaves the engine. */
@@ -65,8 +67,10 @@ export interface ValueObserver<State, Result> {
   /**
    * Folds one batch in.
    * @param reduced one array per reduction, or the value; overwritten afterwards
+   * @param seen at least one token
    */
   update(state: State, reduced: readonly (Float32Array | Float64Array)[], seen: Seen, spec: ValueSpec): void;
+  /** @throws TensorpressError TENSOR when no token was seen, or numbers that are not finite; the caller knows which value it was */
   finish(state: State, spec: ValueSpec): Result;
 }
 
@@ -76,19 +80,23 @@ export interface ValueObserver<State, Result> {
  *
  * Weights are observed once, so the moving averages of the activation forms do not apply to them.
  */
-export interface Observer<State = never, Result = unknown> {
+export interface Observer<State = unknown, Result = unknown> {
   /** The names it answers to in a recipe. */
   readonly names: readonly string[];
-  /** What a weight's scales are computed from. */
+  /**
+   * What a weight's scales are computed from.
+   * @throws TensorpressError TENSOR when the weight holds NaN or infinity
+   */
   weightRange?(observation: WeightObservation): Promise<Range>;
   /** Whether `weightRange` weighs errors by the energy of the weight's input, and so wants calibration data. */
   readonly weighs?: true;
   readonly values?: ValueObserver<State, Result>;
 }
 
+/** An observer that sees weights. */
+export type WeightObserver = Observer & Required<Pick<Observer, 'weightRange'>>;
+
 /** Declares an observer; the identity, so that its type is checked where it is written. */
-export function defineObserver<State = never, Result = unknown>(
-  observer: Observer<State, Result>,
-): Observer<State, Result> {
+export function defineObserver<State, Result>(observer: Observer<State, Result>): Observer<State, Result> {
   return observer;
 }

@@ -1,12 +1,40 @@
 import { observerName } from '../schemes/observer-names.js';
-import { minmax } from './minmax.js';
-import { expandedMse, mse } from './mse.js';
-import type { Observer } from './observer.js';
+import { covariance } from './covariance.js';
+import { energy } from './energy.js';
+import { hessian } from './hessian.js';
+import { imatrixMse } from './imatrix-mse.js';
+import { magnitude } from './magnitude.js';
+import { memorylessMinmax, minmax, staticMinmax } from './minmax.js';
+import { expandedMse, memorylessMse, mse } from './mse.js';
+import type { Observer, ValueObserver, WeightObserver } from './observer.js';
+import { percentile } from './percentile.js';
 
-const OBSERVERS: readonly Observer[] = [minmax, mse, expandedMse];
+/** Those that a scheme may name, each with a range as its result. */
+const OF_SCHEMES: readonly Observer[] = [
+  memorylessMinmax,
+  staticMinmax,
+  minmax,
+  memorylessMse,
+  mse,
+  expandedMse,
+  imatrixMse,
+  percentile,
+];
 
-/** The observer of that name, however it is spelt; undefined for one whose work does not exist (yet). */
-export function weightObserver(name: string): Observer | undefined {
-  const ours = observerName(name);
-  return OBSERVERS.find(observer => observer.names.some(known => known === ours));
+/** Those that only modifiers ask for, by their exact names. */
+const OF_ALGORITHMS: readonly Observer[] = [energy, magnitude, covariance, hessian];
+
+/** The observer of a scheme by that name, however it is spelt; undefined for one that sees no weights. */
+export function weightObserver(name: string): WeightObserver | undefined {
+  return OF_SCHEMES.filter(seesWeights).find(({ names }) => names.includes(observerName(name) ?? ''));
+}
+
+/** What observes values under that name, for a scheme or for an algorithm; undefined where nothing does. */
+export function valueObserver(name: string): ValueObserver<unknown, unknown> | undefined {
+  const ours = observerName(name) ?? name;
+  return [...OF_SCHEMES, ...OF_ALGORITHMS].find(({ names }) => names.includes(ours))?.values;
+}
+
+function seesWeights(observer: Observer): observer is WeightObserver {
+  return observer.weightRange !== undefined;
 }

@@ -1,15 +1,21 @@
 import { firstNonFinite, widen } from '../numerics/dtypes.js';
 import { TensorpressError } from '../errors.js';
 import type { Source } from '../formats/source.js';
-import type { Compute } from '../modifiers/modifier.js';
+import type { Compute, Remark } from '../modifiers/modifier.js';
 import { weightObserver } from '../observers/table.js';
 import { weightGrid } from '../schemes/grids.js';
 import { gptqColumnsOn } from './columns.js';
 import type { Jobs } from './pool.js';
 import { weightRows, type Buffers } from './weights.js';
 
+interface Lent {
+  readonly jobs: Jobs;
+  readonly buffers: Buffers;
+  readonly report: (remark: Remark) => void;
+}
+
 /** The heavy functions that a modifier is lent, over the weights of a source. */
-export function computeOn(source: Source, jobs: Jobs, buffers: Buffers): Compute {
+export function computeOn(source: Source, { jobs, buffers, report }: Lent): Compute {
   return {
     async weight({ weight }) {
       const { tensor, dtype, columns } = weight!;
@@ -25,14 +31,15 @@ export function computeOn(source: Source, jobs: Jobs, buffers: Buffers): Compute
         },
       );
     },
-    weightRange({ weight }, args, importance) {
+    weightRange({ name, weight }, args, importance) {
       const { rows, columns } = weight!;
       const observer = weightObserver(args.observer ?? 'memoryless_minmax')!;
-      return observer.weightRange!({
+      return observer.weightRange({
         weight: weightRows(source, weight!, jobs, buffers),
         grid: weightGrid(args, rows, columns),
         args,
         ...(importance && { importance }),
+        remark: message => report({ module: name, message }),
       });
     },
     gptqFactor: (hessian, options) => jobs.run({ kind: 'factor', hessian, options }),

@@ -85,7 +85,8 @@ async function measure(
     jobs,
     createBuffers(1),
   );
-  const observe = () => observer.weightRange({ weight, grid, args });
+  const importance = new Float64Array(columns).fill(1);
+  const observe = () => observer.weightRange({ weight, grid, args, importance });
   const parameters = qparams(await observe(), args, dtype, args.strategy === 'tensor_group' ? 1 : null);
   const encode = () =>
     jobs.run({

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { TensorpressError } from '../errors.js';
 import type { QuantizationError } from '../numerics/error.js';
 import { random } from '../numerics/random.js';
-import type { Edit, ModuleScheme, Remark, Statistics } from '../modifiers/modifier.js';
+import type { Edit, Remark, Statistics } from '../modifiers/modifier.js';
 import type { Output } from '../outputs/output.js';
-import type { PartWork, Plan, Step } from '../recipe/plan.js';
+import type { PartWork, Plan, StepWork } from '../recipe/plan.js';
 import { observerName } from '../schemes/observer-names.js';
 import type { Calibration, SavedStates } from './calibrate/calibration.js';
 import { PartEdits } from './calibrate/edits.js';
@@ -135,7 +135,7 @@ async function executePart(
     sources[tensor] = sha256;
   };
 
-  const take = async (edit: Edit, { step, parameters }: PartWork['steps'][number]) => {
+  const take = async (edit: Edit, { step, parameters }: StepWork) => {
     const { index } = step;
     const before = (other: number) => other < index;
     if (edit.kind === 'parameter') {
@@ -181,21 +181,21 @@ async function executePart(
   for (const own of work.steps) {
     const { step } = own;
     const { modifier, options } = step;
+    const report = (remark: Remark) => {
+      remarks.push(remark);
+      onEvent({ type: 'remark', ...remark });
+    };
     await modifier.edit(part, {
       options: options as never,
-      schemes: planned(step, plan.outcome),
+      schemes: own.schemes,
       statistics: (await flowing?.statistics(step.index)) ?? NOTHING_SEEN,
       compute: computeOn(
         edits.view(other => other < step.index),
-        jobs,
-        buffers,
+        { jobs, buffers, report },
       ),
       random: random(plan.recipe.calibration?.seed ?? 0, modifier.type, step.index, part.id),
       emit: edit => take(edit, own),
-      report(remark) {
-        remarks.push(remark);
-        onEvent({ type: 'remark', ...remark });
-      },
+      report,
       measure(module, found) {
         figures.set(module, { ...figures.get(module), ...found });
         onEvent({ type: 'figures', module, figures: found });
@@ -223,13 +223,6 @@ async function executePart(
     outputs.forEach((_, output) => tensors.push({ output, tensor: as, sha256 }));
   }
   return { part: part.id, tensors, record: { modules, sources, remarks }, states };
-}
-
-/** The schemes of a step as they concern a part: a head that is stored with its embedding has no codes of its own. */
-function planned({ schemes }: Step, { joined }: Plan['outcome']): Map<string, ModuleScheme> {
-  return new Map(
-    [...schemes].map(([name, scheme]) => [name, joined.has(name) ? { ...scheme, weights: null } : scheme]),
-  );
 }
 
 /** A weight is observed once, so averaging forms run as their memoryless ones; run.json says so. */

@@ -16,7 +16,7 @@ import type { Prepared } from './prepare.js';
 import { hashOutputs, hashSources, runRecord } from './record.js';
 import { judgeResult } from './judge-result.js';
 import { hiddenFolder } from './lock.js';
-import { buildReport, withQuality } from './report.js';
+import { buildReport, withQuality, type CalibrationReport } from './report.js';
 import type { Stopping } from './stopping.js';
 import { VERSION } from './version.js';
 
@@ -33,11 +33,13 @@ export interface Ending {
   /** When the run began, by its clock. */
   readonly start: number;
   readonly stopping: Stopping;
+  /** What flowed through the model. */
+  readonly calibration: CalibrationReport | undefined;
 }
 
 /** Everything after the last part: steps 4 to 9 of a run, as `runSession` describes them. */
 export async function finishRun(ending: Ending): Promise<Applied> {
-  const { prepared, inputs, options, folder, head, journal, step, results, start, stopping } = ending;
+  const { prepared, inputs, options, folder, head, journal, step, results, start, stopping, calibration } = ending;
   const { onEvent = () => {}, now = () => performance.now(), date = new Date() } = options;
   const { plan, outputs, summary } = prepared;
   if (head.replaces.length > 0 && step !== 'name') {
@@ -54,7 +56,15 @@ export async function finishRun(ending: Ending): Promise<Applied> {
   const peakMemory = process.resourceUsage().maxRSS * 1024;
   const quality = await judgeResult(prepared, inputs, options, stopping);
 
-  const built = buildReport({ plan: summary, results, version: VERSION, date, seconds, peakMemory });
+  const built = buildReport({
+    plan: summary,
+    results,
+    version: VERSION,
+    date,
+    seconds,
+    peakMemory,
+    ...(calibration && { calibration }),
+  });
   const report = quality === undefined ? built : withQuality(built, quality);
   const { history: _, ...recipe } = inputs.recipe;
   const card = modelCard(report, printRecipe(recipe));

@@ -22,6 +22,8 @@ export interface EncodeJob extends Rows {
   readonly arithmetic: 'reference' | 'exact';
   /** Codes that are known already; otherwise those of round to nearest. */
   readonly codes: Codes | null;
+  /** Group of each column, where groups are not runs of columns. */
+  readonly groupIndex?: Int32Array | null;
   readonly formats: readonly FormatName[];
   /** For each of `formats`, memory that takes its bytes: shared, so that they need no way back. New memory where it is absent. */
   readonly into: readonly Uint8Array[];

@@ -81,9 +81,15 @@ export function runRecord(
     seeds: { recipe: plan.recipe.calibration?.seed ?? 0 },
     inputs: [...small.values(), ...weights],
     outputs: written.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
-    observers: Object.fromEntries(
-      results.flatMap(({ record }) => Object.entries(record.modules).map(([name, { observer }]) => [name, observer])),
-    ),
+    observers: Object.fromEntries([
+      ...results.flatMap(({ record }) =>
+        Object.entries(record.modules).map(([name, { observer }]) => [name, observer] as const),
+      ),
+      ...plan.parts.flatMap(({ steps }) =>
+        steps.flatMap(({ observe }) => observe.map(({ site, observer }) => [site, observer] as const)),
+      ),
+    ]),
+    ...(report.calibration && { calibration: report.calibration }),
     estimate: summary.estimate,
     timings: { seconds: report.seconds },
     peak_memory_bytes: report.peak_memory_bytes,

@@ -14,6 +14,8 @@ export interface ModuleReport extends ModuleSummary {
   readonly max_error?: number;
   /** Sum of (w - ŵ)^2; what its share of the damage is computed from. */
   readonly squared_error?: number;
+  /** What the modifier minimised, where it tells: GPTQ's sum of ((w - q) / U_jj)² / 2. */
+  readonly loss?: number;
   /** With `arithmetic: exact`: the squared error that the reference's arithmetic would have left. */
   readonly reference_squared_error?: number;
   /** How often each code is used, from the lowest value to the highest (fp8: per exponent); of the worst modules only. */
@@ -37,6 +39,8 @@ export interface Report {
   readonly remarks: readonly { readonly module?: string; readonly message: string }[];
   readonly seconds: number;
   readonly peak_memory_bytes: number;
+  /** What flowed through the model while it was edited; absent where nothing did. */
+  readonly calibration?: CalibrationReport;
   /** Of the first output, where the recipe has an `evaluation`. Its main figures stand beside it, under the names that `eval --json` has. */
   readonly quality?: Quality;
   readonly perplexity?: number;
@@ -46,6 +50,15 @@ export interface Report {
   readonly same_top1?: number;
   readonly tokens?: number;
   readonly tokens_per_second?: number;
+}
+
+/** The data of a calibrated run. */
+export interface CalibrationReport {
+  readonly sequences: number;
+  readonly tokens: number;
+  readonly rows_sha256: string;
+  readonly engine: string;
+  readonly notes: readonly string[];
 }
 
 /** Mean squared errors over all weights with `arithmetic: exact`. */
@@ -63,24 +76,27 @@ export interface ReportInput {
   readonly date: Date;
   readonly seconds: number;
   readonly peakMemory: number;
+  readonly calibration?: CalibrationReport;
 }
 
 /** Modules whose use of codes is shown. */
 const HISTOGRAMS = 8;
 
-export function buildReport({ plan, results, version, date, seconds, peakMemory }: ReportInput): Report {
+export function buildReport(input: ReportInput): Report {
+  const { plan, results, version, date, seconds, peakMemory, calibration } = input;
   const { modules, ...rest } = plan;
   const figures = new Map(results.flatMap(({ record }) => Object.entries(record.modules)));
   const reports = modules.map((module): ModuleReport => {
     const measured = figures.get(module.stored_with ?? module.module);
     if (measured === undefined) return module;
-    const { relMSE, sqnr, maxError, squaredError, referenceError } = measured;
+    const { relMSE, sqnr, maxError, squaredError, referenceError, figures: found } = measured;
     return {
       ...module,
       relMSE,
       sqnr_db: sqnr,
       max_error: maxError,
       squared_error: squaredError,
+      ...(found?.['loss'] !== undefined && { loss: found['loss'] }),
       ...(referenceError !== undefined && { reference_squared_error: referenceError }),
     };
   });
@@ -107,6 +123,7 @@ export function buildReport({ plan, results, version, date, seconds, peakMemory 
     remarks: results.flatMap(({ record }) => record.remarks),
     seconds,
     peak_memory_bytes: peakMemory,
+    ...(calibration && { calibration }),
   };
 }
 

@@ -12,6 +12,7 @@ import {
   beginCalibration,
   computesWith,
   planCalibration,
+  reportOf,
   statesKeeper,
   type CalibrationPlan,
 } from './calibrate/begin.js';
@@ -166,7 +167,9 @@ async function underLock(
     await free();
     await jobs.close();
     const { step } = journalled;
-    return await finishRun({ prepared, inputs, options, folder, head, journal, step, results, start, stopping });
+    const flowed = calibrated && runner && reportOf(calibrated, runner.engine);
+    const ending = { prepared, inputs, options, folder, head, journal, step, results, start, stopping };
+    return await finishRun({ ...ending, calibration: flowed });
   } catch (error) {
     await journal?.close();
     if (durableParts === 0) await discard(folder, outputs);

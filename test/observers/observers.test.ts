@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import type { RowChunk, WeightRows } from '../../src/observers/observer.js';
 import { weightObserver } from '../../src/observers/table.js';
 import { accumulateRange, emptyRange, type Range } from '../../src/numerics/grid.js';
 import { NVFP4_EXPANDED_MSE, MSE, MseSearch } from '../../src/numerics/mse.js';
@@ -7,35 +6,14 @@ import { normalizeArgs, type QuantizationArgs } from '../../src/schemes/args.js'
 import { weightGrid } from '../../src/schemes/grids.js';
 import { OBSERVERS } from '../../src/schemes/observer-names.js';
 import { normal } from '../support/numbers.js';
+import { weightOf } from '../support/weight.js';
 
 const ROWS = 6;
 const COLUMNS = 64;
 
-/** A weight in memory that is read two rows at a time, and counts how often. */
-function weightOf(x: Float32Array): WeightRows & { reads: number } {
-  const weight = {
-    rows: ROWS,
-    columns: COLUMNS,
-    dtype: 'F32' as const,
-    reads: 0,
-    async *chunks(): AsyncGenerator<RowChunk> {
-      weight.reads++;
-      for (let fromRow = 0; fromRow < ROWS; fromRow += 2)
-        yield await Promise.resolve({ fromRow, x: x.subarray(fromRow * COLUMNS, (fromRow + 2) * COLUMNS) });
-    },
-    range(grid: Parameters<WeightRows['range']>[0]): Promise<Range> {
-      weight.reads++;
-      const range = emptyRange(grid);
-      accumulateRange(x, 0, grid, range);
-      return Promise.resolve(range);
-    },
-  };
-  return weight;
-}
-
 async function observe(args: QuantizationArgs) {
   const x = normal(ROWS * COLUMNS, 3);
-  const weight = weightOf(x);
+  const weight = weightOf(x, ROWS, COLUMNS);
   const grid = weightGrid(args, ROWS, COLUMNS);
   const range = await weightObserver(args.observer!)!.weightRange({ weight, grid, args });
   return { range, x, grid, reads: weight.reads };
@@ -86,9 +64,9 @@ describe('weight observers', () => {
     assert.deepEqual(range, await searched(args, NVFP4_EXPANDED_MSE));
   });
 
-  it('are all the ones that need no calibration', () => {
+  it('are all the ones that a scheme may name', () => {
     const missing = Object.keys(OBSERVERS).filter(name => weightObserver(name) === undefined);
-    assert.deepEqual(missing.sort(), ['imatrix_mse', 'percentile']);
+    assert.deepEqual(missing, []);
     assert.equal(weightObserver('minmaxx'), undefined);
     assert.equal(weightObserver('Memoryless-MinMax'), weightObserver('memoryless_minmax'));
   });

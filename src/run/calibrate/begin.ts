@@ -11,6 +11,7 @@ import type { Fingerprint } from '../fingerprint.js';
 import type { Inputs } from '../inputs.js';
 import type { JournalContent } from '../journal.js';
 import { hiddenFolder } from '../lock.js';
+import type { CalibrationReport } from '../report.js';
 import { openCalibration, statesPath, type Calibration, type SavedStates } from './calibration.js';
 import { readCalibration, type CalibrationData } from './data.js';
 import { syncStates } from './states.js';
@@ -45,6 +46,12 @@ export function computesWith(
     processor: `${processor?.model ?? ''} ${process.arch}`,
     rows: data.sha256,
   };
+}
+
+/** What the report says of the data. */
+export function reportOf({ data }: CalibrationPlan, { description }: Engine): CalibrationReport {
+  const { sequences, tokens, sha256, notes } = data;
+  return { sequences, tokens, rows_sha256: sha256, engine: description, notes };
 }
 
 /** Lets data flow through the parts that an earlier attempt has not finished. */

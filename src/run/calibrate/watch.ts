@@ -1,5 +1,5 @@
 import { TensorpressError } from '../../errors.js';
-import type { Observer, Seen, ValueObserver, ValueSpec } from '../../observers/observer.js';
+import type { Seen, ValueObserver, ValueSpec } from '../../observers/observer.js';
 import type { Tensor } from '../../runtime/engine/engine.js';
 import type { Op, Value } from '../../runtime/model/graph.js';
 import type { SitePlace } from '../../runtime/model/sites.js';
@@ -17,10 +17,10 @@ export class Watch {
   constructor(
     readonly key: string,
     readonly place: SitePlace,
-    observer: Observer<never, unknown>,
+    observer: ValueObserver<unknown, unknown>,
     spec: ValueSpec,
   ) {
-    this.#observer = observer.values as ValueObserver<unknown, unknown>;
+    this.#observer = observer;
     this.#spec = spec;
     this.#state = this.#observer.init(spec);
     const reductions = this.#observer.reduce(spec);

@@ -23,6 +23,7 @@ export function modulesSection({ report, damage }: View): Section | undefined {
   const columns = [
     ...IDENTITY,
     ...(damage.modules.length > 0 ? FIGURES : []),
+    ...(report.modules.some(({ loss }) => loss !== undefined) ? [LOSS] : []),
     ...(damage.groups.length > 0 ? [shareColumn(damage)] : []),
   ];
   const sorted = columns.find(({ head }) => head === (damage.groups.length > 0 ? 'share' : 'relMSE'));
@@ -61,6 +62,13 @@ const FIGURES: readonly Column[] = [
   { head: 'relMSE', sort: 'number', first: 'descending', cell: m => optional(m.relMSE, relative) },
   { head: 'max error', sort: 'number', first: 'descending', cell: m => optional(m.max_error, digits) },
 ];
+
+const LOSS: Column = {
+  head: 'loss',
+  sort: 'number',
+  first: 'descending',
+  cell: m => optional(m.loss, digits),
+};
 
 function shareColumn(damage: Damage): Column {
   const largest = damage.share(damage.modules[0]!)!;

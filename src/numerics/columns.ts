@@ -1,0 +1,134 @@
+import type { Placed, Kernels } from './kernels.js';
+import { Blank, blankCodes, TYPESCRIPT_KERNELS } from './kernels.js';
+import { makeCodes } from './quantize.js';
+import type { ColumnsProblem, ColumnsResult } from './gptq.js';
+import type { ColumnParameters } from './rows.js';
+
+/** Rows that go through all columns together, as lanes of the same vectors. */
+const LANES = 64;
+/** Between the rows of a tile, so that they do not all fall into the same lines of the cache. */
+const GAP = 16;
+
+/**
+ * Quantizes W column by column in the order of work, each error e made up for by the columns to come (arXiv 2210.17323, algorithm 1):
+ *
+ *     for blocks [i1, i2), for i in the block:
+ *       q = fakequant(w_i),  e_i = (w_i - T[q]) / U_ii,  w_j -= e_i U_ij for i < j < i2
+ *     W[:, i2:] -= E U[i1:i2, i2:]
+ *
+ * in float32. A column is updated when its turn comes: by the blocks before as a product each, then by the columns of its own block one after
+ * the other. That is the same sequence of operations on every element, and nothing but the errors has to be kept.
+ *
+ * Rows do not know each other, so W may be cut anywhere between two of them.
+ */
+export function gptqColumns(problem: ColumnsProblem, kernels: Kernels = TYPESCRIPT_KERNELS): ColumnsResult {
+  const { weight, args, grid } = problem;
+  const rows = weight.length / grid.columns;
+  const result = { codes: makeCodes(args, weight.length), loss: new Float64Array(rows) };
+  const at = kernels.place(workplace(problem));
+  for (let row = 0; row < rows; row += LANES) quantizeLanes(problem, row, Math.min(row + LANES, rows), at, kernels, result);
+  return result;
+}
+
+/** Everything is transposed: a row of an array here is a column of the weight. */
+function workplace({ grid: { columns, gridColumns }, blockSize, args }: ColumnsProblem) {
+  const stride = LANES + GAP;
+  const block = Math.min(blockSize, columns);
+  return {
+    /** Weights of the block in work, and errors of all columns. */
+    w: new Blank(Float32Array, block * stride),
+    e: new Blank(Float32Array, columns * stride),
+    /** Columns of the block in U. */
+    u: new Blank(Float32Array, columns * (block + GAP)),
+    scale: new Blank(Float32Array, gridColumns * LANES),
+    zero: args.symmetric ? null : new Blank(Float32Array, gridColumns * LANES),
+    values: new Blank(Float32Array, LANES),
+    codes: blankCodes(args, columns * LANES),
+    loss: new Blank(Float64Array, LANES),
+  };
+}
+
+function quantizeLanes(
+  problem: ColumnsProblem,
+  from: number,
+  to: number,
+  at: Placed<ReturnType<typeof workplace>>,
+  kernels: Kernels,
+  result: ColumnsResult,
+): void {
+  const { order, factor, grid, groupIndex, args, dtype, blockSize } = problem;
+  const { columns } = grid;
+  const stride = LANES + GAP;
+  const panel = Math.min(blockSize, columns) + GAP;
+  const parameters = laneParameters(problem, from, to, at);
+  const dead = new Set(factor.dead);
+  const columnAt = (j: number): number => (order === null ? j : order[j]!);
+  at.loss.fill(0);
+
+  for (let i1 = 0; i1 < columns; i1 += blockSize) {
+    const i2 = Math.min(i1 + blockSize, columns);
+    const size = i2 - i1;
+    for (let k = 0; k < i2; k++)
+      at.u.set(factor.U.subarray(k * columns + i1, k * columns + i2), k * panel);
+    for (let i = i1; i < i2; i++) {
+      const column = columnAt(i);
+      const w = at.w.subarray((i - i1) * stride, (i - i1) * stride + LANES).fill(0);
+      if (!dead.has(column))
+        for (let row = from; row < to; row++) w[row - from] = problem.weight[row * columns + column]!;
+    }
+    for (let k = 0; k < i1; k += blockSize) {
+      kernels.subtractProduct(
+        { values: at.w, at: 0, stride },
+        { values: at.u, at: k * panel, stride: panel },
+        { values: at.e, at: k * stride, stride },
+        { m: size, n: LANES, k: blockSize },
+      );
+    }
+    for (let i = i1; i < i2; i++) {
+      const column = columnAt(i);
+      const w = at.w.subarray((i - i1) * stride, (i - i1) * stride + LANES);
+      const e = at.e.subarray(i * stride, i * stride + LANES);
+      const by = parameters[groupIndex === null ? Math.floor(column / grid.blockColumns) : groupIndex[column]!]!;
+      kernels.subtractTerms(
+        w,
+        { values: at.e, at: i1 * stride, stride },
+        { values: at.u, at: i1 * panel + i - i1, stride: panel },
+        i - i1,
+      );
+      kernels.scaleRow(w, 0, by, 'F32', at.values);
+      kernels.encodeRow(at.values, args, at.codes, i * LANES);
+      kernels.decodeRow(at.codes, i * LANES, args, by, at.values, 0);
+      kernels.formError(w, at.values, dtype, at.u[i * panel + i - i1]!, e, at.loss);
+    }
+  }
+
+  for (let i = 0; i < columns; i++) {
+    const column = columnAt(i);
+    for (let row = from; row < to; row++) result.codes[row * columns + column] = at.codes[i * LANES + row - from]!;
+  }
+  result.loss.set(at.loss.subarray(0, to - from), from);
+}
+
+/** Scale and zero point of each lane, for every column of the grid; 1 and 0 in lanes without a row. */
+function laneParameters(
+  { parameters: { scale, zeroPoint, globalScale }, grid, fromRow }: ColumnsProblem,
+  from: number,
+  to: number,
+  at: Placed<ReturnType<typeof workplace>>,
+): ColumnParameters[] {
+  const { gridColumns, blockRows } = grid;
+  at.scale.fill(1);
+  at.zero?.fill(0);
+  for (let row = from; row < to; row++) {
+    const first = Math.floor((fromRow + row) / blockRows) * gridColumns;
+    for (let g = 0; g < gridColumns; g++) {
+      const lane = g * LANES + row - from;
+      at.scale[lane] = globalScale === null ? scale[first + g]! : scale[first + g]! / globalScale;
+      if (at.zero !== null && zeroPoint !== null) at.zero[lane] = zeroPoint[first + g]!;
+    }
+  }
+  return Array.from({ length: gridColumns }, (_, g) => ({
+    scale: at.scale.subarray(g * LANES, (g + 1) * LANES),
+    zero: at.zero && at.zero.subarray(g * LANES, (g + 1) * LANES),
+  }));
+}

@@ -1,0 +1,53 @@
+import type { Hessian } from '../numerics/gptq.js';
+import { assertObserved } from './finite.js';
+import type { Reduction, Seen, ValueObserver } from './observer.js';
+
+/** Rows of the matrix that one product gives: all from their own diagonal on, so that few elements below it are computed. */
+const STRIPE = 256;
+
+export interface GramState {
+  readonly n: number;
+  /** [n, n] row by row, of which the upper triangle is filled. */
+  readonly values: Float64Array;
+  tokens: number;
+  sequences: number;
+}
+
+/** What is known of sum x xᵀ: the matrix, and how much data stands behind it. */
+export interface Gram extends Hessian, Seen {}
+
+/** sum x xᵀ over all tokens, in float64 over batches. What is made of it is up to `finish`. */
+export function gram(finish: (state: Gram) => Gram): ValueObserver<GramState, Gram> {
+  return {
+    reduce: ({ columns }) => stripes(columns),
+    init: ({ columns: n }) => ({ n, values: new Float64Array(n * n), tokens: 0, sequences: 0 }),
+    update(state, reduced, seen) {
+      stripes(state.n).forEach(({ with: { from, to } }, i) => addStripe(state, reduced[i]!, from, to));
+      state.tokens += seen.tokens;
+      state.sequences += seen.sequences;
+    },
+    finish(state) {
+      // |x_iᵀ x_j| is at most the larger of |x_i|² and |x_j|²
+      const diagonal = Float64Array.from({ length: state.n }, (_, i) => state.values[i * (state.n + 1)]!);
+      assertObserved(state.tokens, diagonal);
+      return finish(state);
+    },
+  };
+}
+
+function stripes(n: number): Extract<Reduction, { op: 'gram' }>[] {
+  return Array.from({ length: Math.ceil(n / STRIPE) }, (_, i) => ({
+    op: 'gram',
+    with: { from: i * STRIPE, to: Math.min((i + 1) * STRIPE, n) },
+  }));
+}
+
+/** Rows [from, to) from their diagonals on; `stripe` holds them from column `from` on. */
+function addStripe({ n, values }: GramState, stripe: Float32Array | Float64Array, from: number, to: number): void {
+  const width = n - from;
+  for (let i = 0; i < to - from; i++) {
+    const row = values.subarray((from + i) * n + from, (from + i + 1) * n);
+    const batch = stripe.subarray(i * width, (i + 1) * width);
+    for (let j = i; j < width; j++) row[j]! += batch[j]!;
+  }
+}
