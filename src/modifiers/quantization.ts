@@ -1,11 +1,9 @@
-import { float16Underflow, globalScale, qparams } from '../numerics/qparams.js';
-import { absmax } from '../numerics/grid.js';
-import type { Module } from '../runtime/model/model.js';
+import { qparams } from '../numerics/qparams.js';
 import { editActivations, planActivations } from './activations.js';
 import { claimSchemes } from './claims.js';
+import { energyOf, families, sharedScale, underflow } from './families.js';
 import type { SchemeOptions } from './groups.js';
-import { energyOf } from './importance.js';
-import { defineModifier, type ModuleScheme } from './modifier.js';
+import { defineModifier } from './modifier.js';
 
 export interface QuantizationOptions extends SchemeOptions {
   arithmetic?: 'reference' | 'exact';
@@ -29,13 +27,12 @@ export const quantization = defineModifier<QuantizationOptions>({
   schemes: claimSchemes,
 
   plan(_options, part, schemes) {
+    const members = [...families(part.modules, schemes)].flat();
     const { observe, parameters } = planActivations(part, schemes);
-    const weighted = [...families(part.modules, schemes)].flat();
-    const energies = weighted.flatMap(({ module, args }) => energyOf(module, args) ?? []);
     return {
-      codes: part.modules.filter(m => schemes.get(m.name)?.weights != null).map(m => m.name),
+      codes: members.map(({ module }) => module.name),
       parameters,
-      observe: [...observe, ...energies],
+      observe: [...observe, ...members.flatMap(energyOf)],
     };
   },
 
@@ -44,42 +41,25 @@ export const quantization = defineModifier<QuantizationOptions>({
     const arithmetic = options.arithmetic ?? 'reference';
     await editActivations(part, context);
     for (const members of families(part.modules, schemes)) {
-      const observed = [];
-      for (const { module, args } of members) {
+      const ranges = [];
+      for (const member of members) {
         signal.throwIfAborted();
-        const energy = energyOf(module, args);
+        const [energy] = energyOf(member);
         const importance = energy && (await statistics.take<Float64Array>(energy));
-        observed.push({ module, args, range: await compute.weightRange(module, args, importance) });
+        ranges.push(await compute.weightRange(member.module, member.args, importance));
       }
-      const A = Math.max(...observed.map(({ range }) => absmax(range)));
-      for (const { module, args, range } of observed) {
-        const { dtype } = module.weight!;
-        const G = args.strategy === 'tensor_group' ? globalScale(A, dtype) : null;
-        const rescued = dtype === 'F16' ? float16Underflow(range, args, G) : 0;
-        if (rescued > 0) {
-          const message = `${rescued} scales are too small for float16 arithmetic and were computed in float32; they differ from the reference's on purpose`;
-          report({ module: module.name, message });
-        }
+      for (const [i, member] of members.entries()) {
+        const { module, args } = member;
+        const G = sharedScale(member, ranges);
+        for (const remark of underflow(member, ranges[i]!, G)) report(remark);
         await emit({
           kind: 'codes',
           module: module.name,
           codes: 'nearest',
           arithmetic,
-          ...qparams(range, args, dtype, G),
+          ...qparams(ranges[i]!, args, module.weight.dtype, G),
         });
       }
     }
   },
 });
-
-/** Modules to quantize, in order; those that share a global scale come together. */
-function families(modules: readonly Module[], schemes: ReadonlyMap<string, ModuleScheme>) {
-  const groups = new Map<string, { module: Module; args: NonNullable<ModuleScheme['weights']> }[]>();
-  for (const module of modules) {
-    const args = schemes.get(module.name)?.weights;
-    if (args == null || module.weight === undefined) continue;
-    const key = args.strategy === 'tensor_group' ? (module.family ?? module.name) : module.name;
-    groups.set(key, [...(groups.get(key) ?? []), { module, args }]);
-  }
-  return groups.values();
-}

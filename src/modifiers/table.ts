@@ -1,8 +1,9 @@
+import { gptq } from './gptq.js';
 import type { Modifier } from './modifier.js';
 import { quantization } from './quantization.js';
 
 /** The built-in modifiers. The options of each are checked against its schema before it sees them. */
-const BUILT_IN: readonly Modifier[] = [quantization];
+const BUILT_IN: readonly Modifier[] = [quantization, gptq];
 
 export function builtInModifier(type: string): Modifier | undefined {
   return BUILT_IN.find(modifier => modifier.type === type);

@@ -33,7 +33,13 @@ export function invertFactor(M: Float64Array, n: number, kernels: Kernels): bool
   });
   const narrowTile = (values: Float64Array): Tile<Float64Array> => ({ values, at: 0, stride: BLOCK + GAP });
   const wideTile = (values: Float64Array): Tile<Float64Array> => ({ values, at: 0, stride: WIDTH + GAP });
-  const [R, V, Z, B, product] = [narrowTile(at.R), narrowTile(at.V), wideTile(at.Z), wideTile(at.B), wideTile(at.product)];
+  const [R, V, Z, B, product] = [
+    narrowTile(at.R),
+    narrowTile(at.V),
+    wideTile(at.Z),
+    wideTile(at.B),
+    wideTile(at.product),
+  ];
   const whole: Tile<Float64Array> = { values: M, at: 0, stride: n };
 
   for (let i1 = Math.floor((n - 1) / BLOCK) * BLOCK; i1 >= 0; i1 -= BLOCK) {

@@ -26,7 +26,8 @@ export function gptqColumns(problem: ColumnsProblem, kernels: Kernels = TYPESCRI
   const rows = weight.length / grid.columns;
   const result = { codes: makeCodes(args, weight.length), loss: new Float64Array(rows) };
   const at = kernels.place(workplace(problem));
-  for (let row = 0; row < rows; row += LANES) quantizeLanes(problem, row, Math.min(row + LANES, rows), at, kernels, result);
+  for (let row = 0; row < rows; row += LANES)
+    quantizeLanes(problem, row, Math.min(row + LANES, rows), at, kernels, result);
   return result;
 }
 
@@ -68,8 +69,7 @@ function quantizeLanes(
   for (let i1 = 0; i1 < columns; i1 += blockSize) {
     const i2 = Math.min(i1 + blockSize, columns);
     const size = i2 - i1;
-    for (let k = 0; k < i2; k++)
-      at.u.set(factor.U.subarray(k * columns + i1, k * columns + i2), k * panel);
+    for (let k = 0; k < i2; k++) at.u.set(factor.U.subarray(k * columns + i1, k * columns + i2), k * panel);
     for (let i = i1; i < i2; i++) {
       const column = columnAt(i);
       const w = at.w.subarray((i - i1) * stride, (i - i1) * stride + LANES).fill(0);

@@ -43,15 +43,7 @@ interface Exports {
   countCodes(codes: number, length: number, usage: number): void;
   subtractProduct32(...arguments_: ProductArguments): void;
   subtractProduct64(...arguments_: ProductArguments): void;
-  subtractTerms(
-    w: number,
-    rows: number,
-    e: number,
-    eStride: number,
-    u: number,
-    uStride: number,
-    terms: number,
-  ): void;
+  subtractTerms(w: number, rows: number, e: number, eStride: number, u: number, uStride: number, terms: number): void;
   formError(w: number, q: number, T: number, d: number, rows: number, e: number, loss: number): void;
 }
 

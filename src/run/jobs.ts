@@ -1,6 +1,15 @@
 import { weightFormat } from '../formats/weights/table.js';
 import type { WeightSpec } from '../formats/format.js';
+import { gptqColumns } from '../numerics/columns.js';
 import type { ErrorSums } from '../numerics/error.js';
+import {
+  gptqFactor,
+  type ColumnsProblem,
+  type ColumnsResult,
+  type Factor,
+  type FactorOptions,
+  type Hessian,
+} from '../numerics/gptq.js';
 import { makeGrid, type Codes, type Grid, type QParams, type Range } from '../numerics/grid.js';
 import type { Kernels } from '../numerics/kernels.js';
 import { encodeRows, rangeOfRows, type RangeOfRows, type Rows } from '../numerics/passes.js';
@@ -39,13 +48,40 @@ export interface EncodeResult {
   readonly referenceError: Float64Array | null;
 }
 
-export type Job = RangeJob | EncodeJob;
-export type JobResult<J extends Job> = J extends RangeJob ? RangeOfRows : EncodeResult;
+/** What GPTQ needs of a Hessian. */
+export interface FactorJob {
+  readonly kind: 'factor';
+  readonly hessian: Hessian;
+  readonly options: FactorOptions;
+}
+
+/** GPTQ on whole rows; where they are cut makes no difference to their codes. */
+export interface ColumnsJob extends ColumnsProblem {
+  readonly kind: 'columns';
+}
+
+export type Job = RangeJob | EncodeJob | FactorJob | ColumnsJob;
+type ResultOf<Kind extends Job['kind']> = {
+  range: RangeOfRows;
+  encode: EncodeResult;
+  factor: Factor | null;
+  columns: ColumnsResult;
+}[Kind];
+export type JobResult<J extends Job> = ResultOf<J['kind']>;
 
 /** Carries a job out: a pure function, the same wherever it runs and whichever kernels it is lent. */
 export function runJob<J extends Job>(job: J, kernels: Kernels): JobResult<J>;
-export function runJob(job: Job, kernels: Kernels): RangeOfRows | EncodeResult {
-  return job.kind === 'range' ? findRange(job, kernels) : encode(job, kernels);
+export function runJob(job: Job, kernels: Kernels): ResultOf<Job['kind']> {
+  switch (job.kind) {
+    case 'range':
+      return findRange(job, kernels);
+    case 'encode':
+      return encode(job, kernels);
+    case 'factor':
+      return gptqFactor(job.hessian, job.options, kernels);
+    case 'columns':
+      return gptqColumns(job, kernels);
+  }
 }
 
 function findRange(job: RangeJob, kernels: Kernels): RangeOfRows {
