@@ -5,6 +5,7 @@ import { weightInMemory } from '../observers/memory.js';
 import { weightObserver } from '../observers/table.js';
 import { actorderOf, type QuantizationArgs } from '../schemes/args.js';
 import { weightGrid } from '../schemes/grids.js';
+import { editActivations, planActivations } from './activations.js';
 import { claimSchemes } from './claims.js';
 import { energyOf, families, sharedScale, underflow, type Member } from './families.js';
 import { Inputs, hessianOf, type Input } from './gptq-inputs.js';
@@ -50,13 +51,17 @@ export const gptq = defineModifier<GptqOptions>({
       const { module } = unordered;
       return { refuse: `${module.name}: ${schemes.get(module.name)!.format} has no g_idx, which actorder group needs` };
     }
+    const { observe, parameters } = planActivations(part, schemes);
     return {
       codes: members.map(({ module }) => module.name),
-      observe: members.flatMap(member => [...hessianOf(member), ...energyOf(member)]),
+      parameters,
+      observe: [...observe, ...members.flatMap(member => [...hessianOf(member), ...energyOf(member)])],
     };
   },
 
-  async edit(part, { options, schemes, statistics, compute, emit, report, measure, signal }) {
+  async edit(part, context) {
+    const { options, schemes, statistics, compute, emit, report, measure, signal } = context;
+    await editActivations(part, context);
     const { block_size: blockSize = 128, dampening_frac: damping = 0.01, arithmetic = 'reference' } = options;
     const inputs = new Inputs(statistics, compute, report, damping);
     for (const members of families(part.modules, schemes)) {

@@ -113,7 +113,7 @@ export function openCalibration(options: CalibrationOptions): Calibration {
           if (place.expert === undefined) {
             const watch = watchOf(graph, asked, place);
             watches.set(key, watch);
-            held.set(key, { result: () => Promise.resolve(watch.finish(asked.site)), claims: 1 });
+            held.set(key, { result: once(() => Promise.resolve(watch.finish(asked.site))), claims: 1 });
           } else {
             const x = place.expert.mixture.in.x;
             if (!inputs.has(x)) {
@@ -124,10 +124,10 @@ export function openCalibration(options: CalibrationOptions): Calibration {
             const version = pass.version;
             held.set(key, {
               claims: 1,
-              result: () => {
+              result: once(() => {
                 use(edits, version);
                 return throughExpert(graph, asked, place, inputs.get(x)!);
-              },
+              }),
             });
           }
         }
@@ -249,6 +249,12 @@ export function openCalibration(options: CalibrationOptions): Calibration {
       for (const stream of streams.values()) await stream.close();
     },
   };
+}
+
+/** All who take it get the same. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
 }
 
 /** Equal observations have equal keys: a site has several names. */
