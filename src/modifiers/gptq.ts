@@ -9,7 +9,7 @@ import { editActivations, planActivations } from './activations.js';
 import { claimSchemes } from './claims.js';
 import { energyOf, families, sharedScale, underflow, type Member } from './families.js';
 import { Inputs, hessianOf, type Input } from './gptq-inputs.js';
-import type { SchemeOptions } from './groups.js';
+import { isUnconfigured, type SchemeOptions } from './groups.js';
 import { defineModifier } from './modifier.js';
 
 export interface GptqOptions extends SchemeOptions {
@@ -32,6 +32,7 @@ export const gptq = defineModifier<GptqOptions>({
   type: 'GPTQModifier',
   schema: 'gptq-modifier.schema.json',
   flows: true,
+  inherits: isUnconfigured,
 
   schemes(options, model) {
     const { schemes, ...claims } = claimSchemes(options, model);

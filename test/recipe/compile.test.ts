@@ -398,6 +398,58 @@ describe('compile, of activations, attention and cache', () => {
   });
 });
 
+describe('compile, of a GPTQModifier without a scheme', () => {
+  const chain = (first: string, ...rest: string[]) =>
+    parse(
+      `version: 1\nmodifiers:\n  - QuantizationModifier: ${first}\n${rest.join('')}  - GPTQModifier: {}\ncalibration: {dataset: a.txt}\n`,
+    );
+
+  it('lets it make the codes, and the modifier that gave the scheme store the scales of activations', async () => {
+    const plan = compile(
+      chain('{scheme: FP8, targets: [lm_head], kv_cache_scheme: {num_bits: 8}}'),
+      await modelOf({ layers: 1 }),
+    );
+    const summary = (part: string) =>
+      plan.parts
+        .find(own => own.part.id === part)!
+        .steps.map(({ step, codes: made, parameters, observe }) => [
+          step.modifier.type,
+          made,
+          parameters.map(({ name }) => name),
+          observe.map(({ site, observer }) => `${observer} of ${site}`),
+        ]);
+    const kv = ['k', 'v'].map(side => `model.layers.0.self_attn.${side}`);
+    assert.deepEqual(summary('layers.0'), [
+      ['QuantizationModifier', [], kv.map(name => `${name}_scale`), kv.map(site => `static_minmax of ${site}`)],
+    ]);
+    assert.deepEqual(summary('head'), [
+      ['QuantizationModifier', [], ['lm_head.input_scale'], ['static_minmax of lm_head.input']],
+      ['GPTQModifier', ['lm_head'], [], ['hessian of lm_head.input']],
+    ]);
+    assert.equal(plan.outcome.schemes.get('lm_head')!.weights!.actorder, null, 'the scheme stays as it was given');
+  });
+
+  it('refuses it where there is no weight to inherit', async () => {
+    const parsed = chain(
+      '{config_groups: {g: {targets: [lm_head], input_activations: {strategy: token, dynamic: true}}}}',
+    );
+    const [error] = errors(parsed, await modelOf({ layers: 1 }));
+    assert.match(
+      error!,
+      /^4:5 there is no scheme to inherit: no modifier before it quantizes a weight \| add scheme: W4A16/,
+    );
+  });
+
+  it('separates a tied head, whose codes depend on what flows in', async () => {
+    const plan = compile(
+      chain('{scheme: FP8_DYNAMIC, targets: [Linear, Embedding]}'),
+      await modelOf({ tied: 'absent', layers: 1 }),
+    );
+    assert.equal(plan.outcome.tied, false);
+    assert.deepEqual([codes(plan, 'embedding'), codes(plan, 'head')], [['model.embed_tokens'], ['lm_head']]);
+  });
+});
+
 describe('compile, of work that does not exist yet', () => {
   let llama: Model;
   before(async () => {
@@ -407,8 +459,12 @@ describe('compile, of work that does not exist yet', () => {
   const sentence = (what: string) =>
     `this recipe is valid, but this version of tensorpress does not carry out ${what} yet`;
   const cases: [text: string, what: string, line: number][] = [
-    ['  - GPTQModifier: {scheme: W4A16}\n', 'GPTQModifier', 3],
-    ['  - SmoothQuantModifier: {}\n  - GPTQModifier: {scheme: W8A8}\n', 'SmoothQuantModifier and GPTQModifier', 3],
+    ['  - SmoothQuantModifier: {}\n', 'SmoothQuantModifier', 3],
+    [
+      '  - SmoothQuantModifier: {}\n  - SparseGPTModifier: {sparsity: 0.5}\n',
+      'SmoothQuantModifier and SparseGPTModifier',
+      3,
+    ],
     [
       '  - AWQModifier: {}\n  - QuantizationModifier: {scheme: W8A8}\nplugins: [./a.ts]\n',
       'AWQModifier and plugins',
@@ -435,7 +491,7 @@ describe('compile, of work that does not exist yet', () => {
   it('names real errors first', () => {
     const error = refused(
       parse(
-        'version: 1\nmodifiers:\n  - GPTQModifier: {scheme: W4A16}\n  - QuantizationModifier: {scheme: W8A8, targets: [q_proj]}\n',
+        'version: 1\nmodifiers:\n  - SmoothQuantModifier: {}\n  - QuantizationModifier: {scheme: W8A8, targets: [q_proj]}\n',
       ),
       llama,
     );
