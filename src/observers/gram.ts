@@ -2,6 +2,12 @@ import type { Hessian } from '../numerics/gptq.js';
 import { assertObserved } from './finite.js';
 import type { Reduction, Seen, ValueObserver } from './observer.js';
 
+/**
+ * Columns up to which products are summed in float64: GPTQ's codes are then the reference's, where one near tie would change the rest of a row.
+ * Beyond, float64 would cost more than it tells.
+ */
+const EXACT = 1024;
+
 /** Rows of the matrix that one product gives: all from their own diagonal on, so that few elements below it are computed. */
 const STRIPE = 256;
 
@@ -20,7 +26,7 @@ export interface Gram extends Hessian, Seen {}
 export function gram(finish: (state: Gram) => Gram): ValueObserver<GramState, Gram> {
   return {
     reduce: ({ columns }) => stripes(columns),
-    init: ({ columns: n }) => ({ n, values: new Float64Array(n * n), tokens: 0, sequences: 0 }),
+    init: ({ columns: n }) => ({ n, values: shared(n * n), tokens: 0, sequences: 0 }),
     update(state, reduced, seen) {
       stripes(state.n).forEach(({ with: { from, to } }, i) => addStripe(state, reduced[i]!, from, to));
       state.tokens += seen.tokens;
@@ -35,10 +41,15 @@ export function gram(finish: (state: Gram) => Gram): ValueObserver<GramState, Gr
   };
 }
 
+/** Zeros that other threads see without a copy. */
+function shared(length: number): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(length * Float64Array.BYTES_PER_ELEMENT));
+}
+
 function stripes(n: number): Extract<Reduction, { op: 'gram' }>[] {
   return Array.from({ length: Math.ceil(n / STRIPE) }, (_, i) => ({
     op: 'gram',
-    with: { from: i * STRIPE, to: Math.min((i + 1) * STRIPE, n) },
+    with: { from: i * STRIPE, to: Math.min((i + 1) * STRIPE, n), exact: n <= EXACT },
   }));
 }
 

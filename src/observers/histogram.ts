@@ -44,19 +44,25 @@ export class Histogram {
   }
 
   /**
-   * Ends of the range that holds `share` of the numbers, 0 < share <= 1, and leaves out as many below as above it: the smallest and the largest
-   * number where none is left out, else within a relative HISTOGRAM_ERROR. NaN where not all are finite.
+   * Ends of the range that holds `percent` of the numbers, above 0 and at most 100, and leaves out as many below as above it: the smallest and
+   * the largest number where none is left out, else within a relative HISTOGRAM_ERROR. NaN where not all are finite.
    */
-  central(share: number): { min: number; max: number } {
+  central(percent: number): { min: number; max: number } {
     if (this.#lowestCell <= MINUS_INFINITY || this.#highestCell >= INFINITY) return { min: NaN, max: NaN };
-    const outside = Math.min(Math.floor(((1 - share) / 2) * this.#total), Math.floor((this.#total - 1) / 2));
-    if (outside <= 0) return { min: this.#min, max: this.#max };
+    const outside = leftOut(percent, this.#total);
+    if (outside === 0) return { min: this.#min, max: this.#max };
     let low = this.#lowestCell;
     for (let below = this.#counts[low]!; below <= outside;) below += this.#counts[++low]!;
     let high = this.#highestCell;
     for (let above = this.#counts[high]!; above <= outside;) above += this.#counts[--high]!;
-    return { min: Math.max(middle(low), this.#min), max: Math.min(middle(high), this.#max) };
+    const within = (v: number): number => Math.min(Math.max(v, this.#min), this.#max);
+    return { min: within(middle(low)), max: within(middle(high)) };
   }
+}
+
+/** How many of `total` numbers lie below the central `percent` of them, and as many above; one or two in the middle are always left. */
+export function leftOut(percent: number, total: number): number {
+  return Math.max(0, Math.min(Math.floor(((100 - percent) * total) / 200), Math.ceil(total / 2) - 1));
 }
 
 /** Larger bits are larger numbers, once the sign is turned; of negative numbers all bits are. */

@@ -1,6 +1,6 @@
-import { emptyRange, type Range } from '../numerics/grid.js';
+import type { Range } from '../numerics/grid.js';
 import { assertObserved } from './finite.js';
-import { Histogram } from './histogram.js';
+import { Histogram, leftOut } from './histogram.js';
 import { defineObserver } from './observer.js';
 
 const DEFAULT = 99.99;
@@ -19,10 +19,10 @@ export const percentile = defineObserver({
   names: ['percentile'],
 
   async weightRange({ weight, grid, args }) {
-    const share = shareOf(args.observer_kwargs);
+    const percent = percentOf(args.observer_kwargs);
     const { blockRows, blockColumns, rows, columns, gridColumns } = grid;
-    await weight.range(grid); // says where a weight is not finite
-    const range = emptyRange(grid);
+    const range = await weight.range(grid);
+    if (leftOut(percent, blockRows * blockColumns) === 0) return range;
     // blocks of one row are finished one after the other
     const histograms = several(blockRows === 1 ? 1 : gridColumns);
     for await (const { fromRow, x } of weight.chunks()) {
@@ -33,7 +33,7 @@ export const percentile = defineObserver({
           const histogram = histograms[b % histograms.length]!;
           histogram.add(x, at + b * blockColumns, at + Math.min((b + 1) * blockColumns, columns));
           if (!last) continue;
-          set(range, firstBlock + b, histogram.central(share));
+          set(range, firstBlock + b, histogram.central(percent));
           histogram.clear();
         }
       }
@@ -51,7 +51,7 @@ export const percentile = defineObserver({
       state.tokens += tokens;
     },
     finish({ tokens, histograms }, { options }) {
-      const ranges = histograms.map(histogram => histogram.central(shareOf(options)));
+      const ranges = histograms.map(histogram => histogram.central(percentOf(options)));
       const range = { min: Float32Array.from(ranges, r => r.min), max: Float32Array.from(ranges, r => r.max) };
       assertObserved(tokens, range.min, range.max);
       return range;
@@ -59,8 +59,8 @@ export const percentile = defineObserver({
   },
 });
 
-function shareOf(options: Readonly<Record<string, unknown>>): number {
-  return ((options['percentile'] as number | undefined) ?? DEFAULT) / 100;
+function percentOf(options: Readonly<Record<string, unknown>>): number {
+  return (options['percentile'] as number | undefined) ?? DEFAULT;
 }
 
 function several(count: number): Histogram[] {

@@ -57,6 +57,10 @@ export function progressMeter(
       ...(remainingMs === undefined ? {} : { remainingMs }),
     });
   };
+  const add = (bytes: number) => {
+    done += bytes;
+    if (now() - last >= PAUSE || done === total) tell();
+  };
   return {
     enter(id, finished) {
       part = id;
@@ -66,13 +70,8 @@ export function progressMeter(
       }
       tell();
     },
-    add(bytes) {
-      done += bytes;
-      if (now() - last >= PAUSE || done === total) tell();
-    },
-    pass(share) {
-      this.add(share * passBytes.get(part)!);
-    },
+    add,
+    pass: share => add(share * passBytes.get(part)!),
   };
 }
 
