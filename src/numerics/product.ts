@@ -5,6 +5,15 @@ export interface Tile<A extends Float32Array | Float64Array = Float32Array | Flo
   readonly stride: number;
 }
 
+/** The tile that begins at row i and column j of another one. */
+export function tileAt<A extends Float32Array | Float64Array>(
+  { values, at, stride }: Tile<A>,
+  i: number,
+  j: number,
+): Tile<A> {
+  return { values, at: at + i * stride + j, stride };
+}
+
 /** Rows and columns of a product, and the number of its terms. */
 export interface ProductShape {
   readonly m: number;
