@@ -30,7 +30,11 @@ export const gptq = defineModifier<GptqOptions>({
   type: 'GPTQModifier',
   schema: 'gptq-modifier.schema.json',
   flows: true,
-  inherits: isUnconfigured,
+  inherits(options) {
+    if (!isUnconfigured(options)) return undefined;
+    // schemes stay as they were given, unless it says something else
+    return weights => (options.actorder === undefined ? weights : withActorder(weights, options.actorder));
+  },
 
   schemes(options, model) {
     const { schemes, ...claims } = claimSchemes(options, model);
