@@ -27,15 +27,16 @@ const NO_CLAIMS: Claims = { schemes: new Map(), places: new Map(), patterns: [],
  */
 export function compile(parsed: ParsedRecipe, model: Model): Plan {
   if (model.quantized) throw alreadyQuantized(model);
-  const { recipe } = parsed;
+  const { recipe, plugins } = parsed;
   const findings: PlanFinding[] = [...unbuiltSections(recipe), ...evaluationFindings(recipe, model)];
+  const ownModifiers = plugins.list.flatMap(({ modifiers }) => modifiers);
   const steps: Step[] = [];
   const decided: Decided = { schemes: new Map(), coders: new Map() };
 
   recipe.modifiers.forEach((entry, index) => {
     const [type, options] = Object.entries(entry)[0]!;
     const at = ['modifiers', index, type];
-    const modifier = builtInModifier(type);
+    const modifier = ownModifiers.find(own => own.type === type) ?? builtInModifier(type);
     if (modifier === undefined) {
       findings.push(notBuilt(at, type));
       return;
@@ -61,7 +62,7 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
   findings.push(...problems, ...calibrationFindings(recipe, model, steps, parts));
   const warnings = raise(findings, parsed, model);
   const calibrated = parts.some(part => part.steps.some(({ observe }) => observe.length > 0));
-  return { recipe, model, steps, parts, outcome, calibrated, warnings };
+  return { recipe, plugins, model, steps, parts, outcome, calibrated, warnings };
 }
 
 /** What the modifiers so far have decided. */

@@ -4,6 +4,7 @@ import { recipeError, type Finding, type Report } from './findings.js';
 import { languageOf } from './language.js';
 import { locate, start, toJs, wholeOf, type MapNode, type Node, type Path } from './nodes.js';
 import { applyOverrides } from './overrides.js';
+import { NO_PLUGINS } from './plugins/plugins.js';
 import type { ParsedRecipe, Recipe } from './recipe.js';
 import { checkRules } from './rules.js';
 import type { Extension } from './schema.js';
@@ -66,6 +67,7 @@ export function parseRecipe(
 
   return {
     recipe,
+    plugins: NO_PLUGINS,
     file,
     locate: path => placeOf(whereIs(node, path)),
     frame: place => frameOf(find(node, place) ?? start(wholeOf(source))),
