@@ -9,6 +9,7 @@ export const ONNX_TYPES = {
   int64: 7,
   bool: 9,
   float16: 10,
+  float64: 11,
   uint32: 12,
   float8e4m3fn: 17,
 } as const;

@@ -2,6 +2,12 @@ import type { Hessian } from '../numerics/gptq.js';
 import { assertObserved } from './finite.js';
 import type { Reduction, Seen, ValueObserver } from './observer.js';
 
+/**
+ * Columns up to which products are summed in float64: GPTQ's codes are then the reference's, where one near tie would change the rest of a row.
+ * Beyond, float64 would cost more than it tells.
+ */
+const EXACT = 1024;
+
 /** Rows of the matrix that one product gives: all from their own diagonal on, so that few elements below it are computed. */
 const STRIPE = 256;
 
@@ -38,7 +44,7 @@ export function gram(finish: (state: Gram) => Gram): ValueObserver<GramState, Gr
 function stripes(n: number): Extract<Reduction, { op: 'gram' }>[] {
   return Array.from({ length: Math.ceil(n / STRIPE) }, (_, i) => ({
     op: 'gram',
-    with: { from: i * STRIPE, to: Math.min((i + 1) * STRIPE, n) },
+    with: { from: i * STRIPE, to: Math.min((i + 1) * STRIPE, n), exact: n <= EXACT },
   }));
 }
 

@@ -5,6 +5,7 @@ import { quantization } from '../../src/modifiers/quantization.js';
 import { builtInModifier } from '../../src/modifiers/table.js';
 import type { ModelDType } from '../../src/numerics/dtypes.js';
 import { globalScale } from '../../src/numerics/qparams.js';
+import { random } from '../../src/numerics/random.js';
 import type { Module, Part } from '../../src/runtime/model/model.js';
 import { preset } from '../../src/schemes/presets.js';
 
@@ -31,7 +32,11 @@ async function run(
   const log: string[] = [];
   const edits: CodesEdit[] = [];
   const remarks: Remark[] = [];
+  const unused = () => assert.fail('round to nearest needs ranges only');
   const compute: Compute = {
+    weight: unused,
+    gptqFactor: unused,
+    gptqColumns: unused,
     weightRange({ name }) {
       log.push(`observe ${name}`);
       const { absmax } = modules.find(m => m.name === name)!;
@@ -42,7 +47,11 @@ async function run(
     options,
     schemes,
     compute,
+    statistics: { seen: { tokens: 0, sequences: 0 }, take: unused },
+    random: random(0),
+    measure: unused,
     emit(edit) {
+      assert.ok(edit.kind === 'codes');
       log.push(`emit ${edit.module}`);
       edits.push(edit);
       return Promise.resolve();

@@ -14,8 +14,7 @@ export interface InputShape {
 
 export interface Lowered {
   readonly model: Uint8Array;
-  /** Shapes of the outputs. */
-  readonly outputs: ReadonlyMap<Value, readonly Dim[]>;
+  readonly outputs: ReadonlyMap<Value, Pick<Wire, 'type' | 'shape'>>;
 }
 
 /** An op's arrays, under their names in `Ops`. */
@@ -49,7 +48,7 @@ export function lower(slice: Slice, inputs: ReadonlyMap<Value, InputShape>, opti
   const outputs = new Map(slice.outputs.map(name => [name, wires.get(name)!]));
   return {
     model: b.encode(Object.fromEntries([...outputs].map(([name, wire]) => [outputName(name), wire]))),
-    outputs: new Map([...outputs].map(([name, { shape }]) => [name, shape])),
+    outputs,
   };
 }
 
@@ -162,9 +161,11 @@ const LOWERINGS: { readonly [Name in OpName]: Lowering<Name> } = {
 
   magnitudes: (b, { x }) => b.reduce('ReduceSum', b.unary('Abs', x), 0),
 
-  gram: (b, { x }, { from, to }) => {
-    const rows = b.transpose(b.slice(x, 1, from, to), 1, 0);
-    return b.node('MatMul', [rows, b.slice(x, 1, from, Infinity)], [to - from, x.shape[1]! - from]);
+  gram: (b, { x }, { from, to, exact }, { device }) => {
+    const type = exact && device === 'cpu' ? 'float64' : 'float32';
+    const rows = b.cast(b.transpose(b.slice(x, 1, from, to), 1, 0), type);
+    const others = b.cast(b.slice(x, 1, from, Infinity), type);
+    return b.node('MatMul', [rows, others], [to - from, x.shape[1]! - from], { type });
   },
 
   pick: (b, { x, index }) => {

@@ -2,6 +2,7 @@ import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import type { Value } from '../../model/graph.js';
 import type { Device, HostArray, Tensor } from '../engine.js';
 import { Buffers } from './buffers.js';
+import type { Wire } from './builder.js';
 import { outputName, type Lowered } from './lower.js';
 import type { Onnxruntime } from './runtime.js';
 import { GpuTensor, HostTensor, single, typeOf, type OnnxTensor } from './tensor.js';
@@ -23,8 +24,8 @@ export interface Memory {
 /** The memory of the host. Results are written into arrays that earlier results left behind. */
 export function hostMemory(ort: Onnxruntime, device: Device): Memory {
   const buffers = new Buffers();
-  const place = (shape: readonly (number | undefined)[]): HostTensor | undefined => {
-    if (shape.includes(undefined)) return undefined;
+  const place = ({ type, shape }: Pick<Wire, 'type' | 'shape'>): HostTensor | undefined => {
+    if (shape.includes(undefined) || type !== 'float32') return undefined;
     const data = buffers.take((shape as number[]).reduce((product, size) => product * size, 1));
     return new HostTensor(ort, data, shape as number[], () => buffers.give(data));
   };
@@ -33,13 +34,13 @@ export function hostMemory(ort: Onnxruntime, device: Device): Memory {
     tensor: (data, shape) => new HostTensor(ort, single(data), shape),
     owns: tensor => tensor instanceof HostTensor,
     run: async (session, feeds, outputs) => {
-      const places = [...outputs].map(([name, shape]) => [name, place(shape)] as const);
+      const places = [...outputs].map(([name, wire]) => [name, place(wire)] as const);
       const fetches = Object.fromEntries(places.map(([name, tensor]) => [outputName(name), tensor?.array ?? null]));
       const results = await session.run(feeds, fetches);
       return Object.fromEntries(
         places.map(([name, tensor]) => {
           const { data, dims } = results[outputName(name)]!;
-          return [name, tensor ?? new HostTensor(ort, data as Float32Array, dims)];
+          return [name, tensor ?? new HostTensor(ort, data as Float32Array | Float64Array, dims)];
         }),
       );
     },

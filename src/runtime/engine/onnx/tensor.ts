@@ -4,8 +4,8 @@ import type { HostArray, Tensor } from '../engine.js';
 import type { Onnxruntime } from './runtime.js';
 import type { Transfer } from './transfer.js';
 
-export type OnnxArray = Float32Array | Int32Array | Uint8Array;
-type ElementType = 'float32' | 'int32' | 'uint8';
+export type OnnxArray = Float32Array | Float64Array | Int32Array | Uint8Array;
+type ElementType = 'float32' | 'float64' | 'int32' | 'uint8';
 
 /** An array that sessions read. */
 export interface OnnxTensor extends Tensor {
@@ -22,6 +22,7 @@ export function single(data: HostArray): OnnxArray {
 }
 
 export function typeOf(data: OnnxArray): ElementType {
+  if (data instanceof Float64Array) return 'float64';
   return data instanceof Float32Array ? 'float32' : data instanceof Int32Array ? 'int32' : 'uint8';
 }
 
@@ -52,9 +53,9 @@ export class HostTensor implements OnnxTensor {
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- asynchronous for tensors on a device
-  async read(): Promise<Float32Array> {
+  async read(): Promise<Float32Array | Float64Array> {
     const { data } = this.array;
-    return data instanceof Float32Array ? data : Float32Array.from(data as Int32Array);
+    return data instanceof Float32Array || data instanceof Float64Array ? data : Float32Array.from(data as Int32Array);
   }
 
   dispose(): void {
