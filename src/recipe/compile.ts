@@ -6,6 +6,7 @@ import { patterns } from '../runtime/model/untouched.js';
 import { sameArgs } from '../schemes/args.js';
 import { checkSchemes } from './check-schemes.js';
 import { planParts } from './parts.js';
+import { observersOf } from './plugins/plugins.js';
 import {
   alreadyQuantized,
   calibrationFindings,
@@ -48,7 +49,7 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
     steps.push(step);
     const found = inherits
       ? claims.problems
-      : [...claims.problems, ...checkSchemes(claims, model), ...keptOut(claims), ...claimedTwice(step, decided)];
+      : [...claims.problems, ...checkSchemes(claims, model, observersOf(plugins)), ...keptOut(claims), ...claimedTwice(step, decided)];
     findings.push(...found.map(finding => ({ ...finding, path: [...at, ...finding.path] })));
     for (const [name, scheme] of claims.schemes) {
       if (!inherits) decided.schemes.set(name, { scheme, step });

@@ -4,6 +4,7 @@ import type { QuantizationError } from '../numerics/error.js';
 import { random } from '../numerics/random.js';
 import type { Edit, Remark, Statistics } from '../modifiers/modifier.js';
 import type { Output } from '../outputs/output.js';
+import { observersOf } from '../recipe/plugins/plugins.js';
 import type { PartWork, Plan, StepWork } from '../recipe/plan.js';
 import { observerName } from '../schemes/observer-names.js';
 import type { Calibration, SavedStates } from './calibrate/calibration.js';
@@ -191,7 +192,7 @@ async function executePart(
       statistics: (await flowing?.statistics(step.index)) ?? NOTHING_SEEN,
       compute: computeOn(
         edits.view(other => other < step.index),
-        { jobs, buffers, report },
+        { jobs, buffers, report, observers: observersOf(plan.plugins) },
       ),
       random: random(plan.recipe.calibration?.seed ?? 0, modifier.type, step.index, part.id),
       emit: edit => take(edit, own),
@@ -227,7 +228,7 @@ async function executePart(
 
 /** A weight is observed once, so averaging forms run as their memoryless ones; run.json says so. */
 function observerThatRan(given: string | null): string {
-  const name = observerName(given ?? 'memoryless_minmax')!;
+  const name = observerName(given ?? 'memoryless_minmax') ?? given!;
   const memoryless: Record<string, string> = {
     minmax: 'memoryless_minmax',
     static_minmax: 'memoryless_minmax',

@@ -1,4 +1,5 @@
 import { TensorpressError } from '../../errors.js';
+import type { Range } from '../../numerics/grid.js';
 import type { Modifier, Observation, PartPlan } from '../../modifiers/modifier.js';
 import type { Observer, ValueObserver } from '../../observers/observer.js';
 import type { Part } from '../../runtime/model/model.js';
@@ -40,7 +41,6 @@ export function guardObserver(observer: Observer, file: string): Observer {
   return {
     names,
     ...(observer.kwargs && { kwargs: observer.kwargs }),
-    ...(observer.weighs && { weighs: observer.weighs }),
     ...(observer.weightRange && {
       weightRange: observation =>
         blame.async('weightRange', async () => {
@@ -63,7 +63,12 @@ function guardValues(values: ValueObserver<unknown, unknown>, blame: Blamer): Va
       }),
     init: spec => blame.sync('init', () => values.init(spec)),
     update: (state, reduced, seen, spec) => blame.sync('update', () => values.update(state, reduced, seen, spec)),
-    finish: (state, spec) => blame.sync('finish', () => values.finish(state, spec)),
+    finish: (state, spec) =>
+      blame.sync('finish', () => {
+        const result = values.finish(state, spec);
+        // the range of a scheme's scales
+        return spec.args === null ? result : checkedRange(result as Range, spec.columns / spec.size);
+      }),
   };
 }
 
@@ -124,11 +129,9 @@ function checkedPlan(plan: unknown, part: Part): PartPlan {
   return plan;
 }
 
-function checkedRange<R extends { readonly min: ArrayLike<number>; readonly max: ArrayLike<number> }>(
-  range: R,
-  blocks: number,
-): R {
-  const { min, max } = (range as R | undefined) ?? { min: [], max: [] };
+/** A range for every block, finite and the right way round. */
+function checkedRange(range: Range, blocks: number): Range {
+  const { min = [], max = [] } = (range as Partial<Range> | undefined) ?? {};
   if (min.length !== blocks || max.length !== blocks)
     throw new TypeError(`it gives ${min.length} minima and ${max.length} maxima of ${blocks} blocks`);
   for (let b = 0; b < blocks; b++) {

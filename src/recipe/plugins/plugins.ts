@@ -4,6 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { TensorpressError } from '../../errors.js';
 import type { Modifier } from '../../modifiers/modifier.js';
 import type { Observer } from '../../observers/observer.js';
+import { isAlgorithmObserver } from '../../observers/table.js';
 import { observerName } from '../../schemes/observer-names.js';
 import { languageOf } from '../language.js';
 import type { Extension, Schema, Schemas } from '../schema.js';
@@ -23,6 +24,11 @@ export interface Plugin {
 /** The plugins of a recipe, and what they add to its language. */
 export interface Plugins extends Required<Extension> {
   readonly list: readonly Plugin[];
+}
+
+/** All their observers, for `weightObserver` and `valueObserver`. */
+export function observersOf({ list }: Plugins): Observer[] {
+  return list.flatMap(({ observers }) => observers);
 }
 
 export const NO_PLUGINS: Plugins = { list: [], modifiers: {}, observers: {} };
@@ -121,9 +127,14 @@ function isObserver(value: unknown): value is Observer {
   return isList && (typeof weightRange === 'function' || (typeof values === 'object' && values !== null));
 }
 
-function checkNames({ names }: Observer, path: string): void {
+function checkNames({ names, weighs }: Observer, path: string): void {
+  if (weighs !== undefined) {
+    throw failed(path, `asks for the importance of columns for its observer ${names[0]!}`, {
+      hint: 'leave weighs out: only the observers of tensorpress are given it',
+    });
+  }
   for (const name of names) {
-    if (observerName(name) !== undefined) throw taken(path, name, 'it is one of tensorpress');
+    if (observerName(name) !== undefined || isAlgorithmObserver(name)) throw taken(path, name, 'it is one of tensorpress');
     if (!/^[a-z][a-z0-9_]*$/.test(name)) {
       throw failed(path, `calls an observer "${name}"`, {
         hint: 'a name is small letters, digits and _: trimmed_minmax',

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { TensorpressError } from '../../errors.js';
 import type { Observation, Statistics } from '../../modifiers/modifier.js';
 import { valueObserver } from '../../observers/table.js';
-import type { Seen } from '../../observers/observer.js';
+import type { Observer, Seen } from '../../observers/observer.js';
 import type { Pass, Passes } from '../../recipe/passes.js';
 import type { Engine, Tensor } from '../../runtime/engine/engine.js';
 import type { Decoder, Graph, Op, Value } from '../../runtime/model/graph.js';
@@ -26,6 +26,8 @@ export interface CalibrationOptions {
   readonly model: Model;
   readonly batches: readonly Batch[];
   readonly passes: Passes;
+  /** Those of plugins. */
+  readonly observers?: readonly Observer[];
   /** Where hidden states lie between parts: the state folder of the run. */
   readonly folder: string;
   /** Called between pieces of work, with the share of a pass over the part that is done: may throw to stop. */
@@ -59,7 +61,7 @@ export const statesPath = (folder: string, { stream, generation }: SavedStates) 
   join(folder, `hidden-${stream}-${generation}`);
 
 export function openCalibration(options: CalibrationOptions): Calibration {
-  const { engine, decoder, model, batches, passes, folder, tick } = options;
+  const { engine, decoder, model, batches, passes, folder, tick, observers = [] } = options;
   const streams = new Map<number, Stream>();
   let reader: Reader = openReader(model, undefined);
   const current: Reader = { shape: tensor => reader.shape(tensor), read: (tensor, how) => reader.read(tensor, how) };
@@ -162,7 +164,7 @@ export function openCalibration(options: CalibrationOptions): Calibration {
         const columns = place.expert === undefined ? widthIn(own, place.value) : widthInExpert(own, place);
         const size = args?.strategy === 'attn_head' ? headDimOf(own)! : columns;
         const spec = { columns, size, args, dtype: model.dtype, options: { ...args?.observer_kwargs, ...options } };
-        return new Watch(key, place, valueObserver(observer)!, spec);
+        return new Watch(key, place, valueObserver(observer, observers)!, spec);
       };
 
       /** All tokens through one expert. */
