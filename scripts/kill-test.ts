@@ -1,7 +1,7 @@
 // Kills `tensorpress apply` with SIGKILL at random moments, runs the same command again, and compares every file with those of a run that was
 // left alone. What a kill leaves must not look finished.
 //
-//     npm run kill-test -- --kills 200 [--seed 1] [--layers 16]
+//     npm run kill-test -- --kills 200 [--seed 1] [--layers 16] [--only calibrated]
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,14 +10,16 @@ import { parseArgs } from 'node:util';
 import { BIN } from '../test/support/run-cli.js';
 import { assertUnfinished, snapshot } from '../test/support/run-folder.js';
 import { tempFolder } from '../test/support/temp.js';
-import { tinyLlama, writeModel, type TinyModel } from '../test/support/tiny-model.js';
+import { tinyLlama, writeModel } from '../test/support/tiny-model.js';
 import { random as randomStream } from '../src/numerics/random.js';
 
 /** Of all runs that go on after a kill, so many are killed as well. */
 const AGAIN = 0.3;
 
-/** What is written: the outputs of a recipe, and how large a file of the source is. */
-const KINDS = [
+const ROUND = 'QuantizationModifier: {scheme: W4A16, targets: [Linear], ignore: [lm_head]}';
+
+/** What is done and written: the modifier and the outputs of a recipe, and how large a file of the source is. */
+const KINDS: readonly Task[] = [
   {
     name: 'small shards',
     maxShardSize: 20e6,
@@ -33,7 +35,29 @@ const KINDS = [
       '{format: compressed-tensors, name: third, max_shard_size: 2MB}',
     ],
   },
-] as const;
+  {
+    name: 'calibrated',
+    maxShardSize: 20e6,
+    outputs: ['{format: compressed-tensors}', '{format: compressed-tensors, name: second, max_shard_size: 2MB}'],
+    modifier: 'GPTQModifier: {scheme: W4A16, targets: [Linear], ignore: [lm_head]}',
+    size: { hidden: 256, intermediate: 512, vocabulary: 512 },
+    tokens: { rows: 16, length: 64 },
+  },
+];
+
+interface Task {
+  readonly name: string;
+  readonly maxShardSize: number;
+  readonly outputs: readonly string[];
+  /** Default: round to nearest. */
+  readonly modifier?: string;
+  /** Default: SIZE. */
+  readonly size?: typeof SIZE;
+  /** Calibration data. */
+  readonly tokens?: { readonly rows: number; readonly length: number };
+}
+
+const SIZE = { hidden: 768, intermediate: 2048, vocabulary: 8192 };
 
 interface Kind {
   readonly name: string;
@@ -69,16 +93,19 @@ async function run(args: readonly string[], killAfter = Infinity): Promise<Ended
   return { killed, milliseconds: performance.now() - start };
 }
 
-async function prepare(tiny: TinyModel, { name, maxShardSize, outputs }: (typeof KINDS)[number]): Promise<Kind> {
+async function prepare(task: Task, layers: number): Promise<Kind> {
+  const { name, maxShardSize, outputs, modifier = ROUND, size = SIZE, tokens } = task;
+  const tiny = tinyLlama({ ...size, layers });
   const model = await writeModel(tiny, { maxShardSize, files: { 'tokenizer.json': '{"a": 1}' } });
-  const recipe = join(tempFolder(), 'recipe.yaml');
-  const lines = [
-    'version: 1',
-    'modifiers:',
-    '  - QuantizationModifier: {scheme: W4A16, targets: [Linear], ignore: [lm_head]}',
-    'outputs:',
-    ...outputs.map(output => `  - ${output}`),
-  ];
+  const folder = tempFolder();
+  const recipe = join(folder, 'recipe.yaml');
+  const lines = ['version: 1', 'modifiers:', `  - ${modifier}`, 'outputs:', ...outputs.map(output => `  - ${output}`)];
+  if (tokens !== undefined) {
+    const { uint32 } = randomStream(0, 'tokens');
+    const row = () => Array.from({ length: tokens.length }, () => uint32() % size.vocabulary);
+    writeFileSync(join(folder, 'tokens.json'), JSON.stringify({ input_ids: Array.from({ length: tokens.rows }, row) }));
+    lines.push('calibration: {dataset: ./tokens.json}');
+  }
   writeFileSync(recipe, `${lines.join('\n')}\n`);
   const args = ['apply', recipe, '--model', model, '--quiet', '--out'];
   const whole = join(tempFolder(), 'whole');
@@ -133,13 +160,14 @@ async function main(): Promise<void> {
       kills: { type: 'string', default: '200' },
       seed: { type: 'string', default: '1' },
       layers: { type: 'string', default: '16' },
+      only: { type: 'string' },
     },
   });
   const [kills, seed, layers] = [values.kills, values.seed, values.layers].map(Number) as [number, number, number];
   const random = randomStream(seed, 'kill-test').float64;
   const kinds: Kind[] = [];
-  const tiny = tinyLlama({ hidden: 768, intermediate: 2048, vocabulary: 8192, layers });
-  for (const kind of KINDS) kinds.push(await prepare(tiny, kind));
+  for (const task of KINDS.filter(({ name }) => values.only === undefined || name === values.only))
+    kinds.push(await prepare(task, layers));
 
   const counts = new Map<string, number>();
   let done = 0;

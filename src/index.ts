@@ -16,4 +16,13 @@ export { readRecipe, validateRecipe } from './recipe/read.js';
 export { printRecipe } from './recipe/print.js';
 export type { ParsedRecipe, Recipe } from './recipe/recipe.js';
 export { defineModifier, type Edit, type EditContext, type Modifier } from './modifiers/modifier.js';
-export { defineObserver, type Observer, type WeightObservation } from './observers/observer.js';
+export {
+  defineObserver,
+  type Observer,
+  type Reduction,
+  type Seen,
+  type ValueObserver,
+  type ValueSpec,
+  type WeightObservation,
+  type WeightRows,
+} from './observers/observer.js';

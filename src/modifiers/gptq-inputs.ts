@@ -1,6 +1,8 @@
-import { importanceOrder, type Factor, type Hessian } from '../numerics/gptq.js';
+import { importanceOrder, type Factor } from '../numerics/gptq.js';
+import type { Gram } from '../observers/gram.js';
 import { actorderOf } from '../schemes/args.js';
 import type { Member } from './families.js';
+import { groupsInOrder } from './gptq-groups.js';
 import type { Compute, Observation, Remark, Statistics } from './modifier.js';
 
 /** What GPTQ knows of the input of a Linear. */
@@ -12,28 +14,30 @@ export interface Input {
   readonly groupIndex: Int32Array | null;
 }
 
-/** What is tried, one after the other, until H is positive definite. */
-const DAMPING_FACTORS = [1, 10, 100];
+/** What dampening_frac is multiplied by, one after the other, until H is positive definite. */
+const RETRIES = [1, 10, 100];
 
 /** The Hessian of a module's input; embeddings have none. */
 export function hessianOf({ module }: Member): Observation[] {
   return module.classes[0] === 'Linear' ? [{ site: `${module.name}.input`, observer: 'hessian' }] : [];
 }
 
+/** A factor, or why there is none; and what there is to say about it. */
 interface Attempt {
   readonly factor: Factor | null;
-  readonly remark?: string;
+  readonly remarks: readonly string[];
 }
 
-interface Held {
-  readonly hessian: Hessian;
-  /** Of the columns in their order, and by importance. */
-  readonly attempts: { plain?: Attempt; ordered?: Attempt };
+/** The Hessian in work, and its factors for columns in their own order and in that of importance. */
+interface Work {
+  readonly hessian: Gram;
+  plain?: Attempt;
+  ordered?: Attempt;
 }
 
-/** Hessians and their factors. Modules that read the same value come one after the other, and share one factor; no more than it is kept. */
+/** Hessians and their factors. Modules that read the same value follow each other and share them; nothing older is kept. */
 export class Inputs {
-  #held: Held | undefined;
+  #work: Work | undefined;
 
   constructor(
     readonly statistics: Statistics,
@@ -42,68 +46,53 @@ export class Inputs {
     readonly damping: number,
   ) {}
 
-  /** Null when the module has to be rounded to nearest. */
+  /** Null when a module has to be rounded to nearest. */
   async take(member: Member): Promise<Input | null> {
     const { module, args } = member;
     const [observation] = hessianOf(member);
     if (observation === undefined) return null;
-    const held = this.#hold(await this.statistics.take<Hessian>(observation), module.name);
+    const work = this.#workOn(await this.statistics.take<Gram>(observation), module.name);
     const actorder = actorderOf(args);
-    const order = actorder === null ? null : importanceOrder(held.hessian);
-    const attempt = (held.attempts[order === null ? 'plain' : 'ordered'] ??= await this.#factor(held.hessian, order));
-    if (attempt.remark !== undefined) this.report({ module: module.name, message: attempt.remark });
+    const order = actorder === null ? null : importanceOrder(work.hessian);
+    const attempt = (work[order === null ? 'plain' : 'ordered'] ??= await this.#factor(work.hessian, order));
+    for (const message of attempt.remarks) this.report({ module: module.name, message });
     if (attempt.factor === null) return null;
-    return {
-      factor: attempt.factor,
-      order,
-      groupIndex: actorder === 'group' ? inverseGroups(order!, args.group_size!) : null,
-    };
+    const groupIndex = actorder === 'group' ? groupsInOrder(order!, args.group_size!) : null;
+    return { factor: attempt.factor, order, groupIndex };
   }
 
-  #hold(hessian: Hessian, module: string): Held {
-    if (this.#held !== undefined && equal(this.#held.hessian, hessian)) return this.#held;
-    const { tokens } = this.statistics.seen;
-    const { n } = hessian;
+  #workOn(hessian: Gram, module: string): Work {
+    if (this.#work !== undefined && sameHessian(this.#work.hessian, hessian)) return this.#work;
+    const { n, tokens } = hessian;
     if (tokens < 2 * n) {
-      const message = `${tokens} calibration tokens are few for an input of ${n} columns, so GPTQ follows them more than the language: give it ${2 * n} or more`;
+      const message = `${tokens} calibration tokens are few for an input of ${n} columns: GPTQ fits them rather than language; give it at least ${2 * n}`;
       this.report({ module, message });
     }
-    return (this.#held = { hessian, attempts: {} });
+    return (this.#work = { hessian });
   }
 
-  async #factor(hessian: Hessian, order: Int32Array | null): Promise<Attempt> {
-    const dampings = [...new Set(DAMPING_FACTORS.map(factor => factor * this.damping))];
+  async #factor(hessian: Gram, order: Int32Array | null): Promise<Attempt> {
+    const dampings = [...new Set(RETRIES.map(factor => factor * this.damping))];
+    const last = dampings.at(-1)!;
     for (const damping of dampings) {
-      const factor = await this.compute.gptqFactor(hessian, { damping, order });
+      const scale = 2 / hessian.sequences;
+      const factor = await this.compute.gptqFactor(hessian, { damping, order, scale });
       if (factor === null) continue;
       const { dead, n } = factor;
-      if (dead.length === n) return { factor: null, remark: 'no calibration token has reached it: rounded to nearest' };
-      const remarks = [
-        ...(damping === dampings[0]
-          ? []
-          : [`its Hessian is not positive definite with dampening_frac ${dampings[0]}: ${damping} was used`]),
-        ...(dead.length === 0
-          ? []
-          : [
-              `${dead.length} of its ${n} input columns are 0 for every calibration token, and so are their weights now`,
-            ]),
-      ];
-      return { factor, ...(remarks.length > 0 && { remark: remarks.join('; ') }) };
+      if (dead.length === n) return { factor: null, remarks: ['its input is always 0, so it was rounded to nearest'] };
+      const retried = `its Hessian is not positive definite with dampening_frac ${this.damping}, so ${damping} was used`;
+      const unused = `${dead.length} of its ${n} input columns are always 0, and so are their weights now`;
+      return {
+        factor,
+        remarks: [...(damping === this.damping ? [] : [retried]), ...(dead.length === 0 ? [] : [unused])],
+      };
     }
-    const remark = `its Hessian is not positive definite, even with dampening_frac ${dampings.at(-1)}: rounded to nearest`;
-    return { factor: null, remark };
+    const remark = `its Hessian is not positive definite, even with dampening_frac ${last}, so it was rounded to nearest`;
+    return { factor: null, remarks: [remark] };
   }
 }
 
-/** Modules that read the same value may get their own copy of its Hessian. To compare them costs nothing beside a factor. */
-function equal(a: Hessian, b: Hessian): boolean {
-  if (a.values === b.values) return true;
-  return a.n === b.n && a.values.every((v, i) => v === b.values[i]);
-}
-
-/** Group of each column when the groups are runs of columns in the order of work. */
-function inverseGroups(order: Int32Array, size: number): Int32Array {
-  const groups = new Int32Array(order.length);
-  order.forEach((column, j) => (groups[column] = Math.floor(j / size)));
-  return groups;
+/** Modules that read the same value may each be given a copy; to compare them costs nothing beside a factor. */
+function sameHessian(a: Gram, b: Gram): boolean {
+  return a.values === b.values || (a.n === b.n && a.values.every((v, i) => v === b.values[i]));
 }

@@ -4,7 +4,7 @@ import type { ModelDType } from './dtypes.js';
 import { TYPESCRIPT_KERNELS, type Kernels } from './kernels.js';
 import type { Quantizer } from './qparams.js';
 
-/** H = sum of x xᵀ over all tokens, times any constant. */
+/** sum x xᵀ over all tokens, or that times a constant. */
 export interface Hessian {
   readonly n: number;
   /** [n, n] row by row; only the upper triangle, diagonal included, counts. */
@@ -16,6 +16,8 @@ export interface FactorOptions {
   readonly damping: number;
   /** Column that comes j-th in the order of work; null: in their order. */
   readonly order: Int32Array | null;
+  /** What the given matrix is multiplied by: 2 / sequences makes H of a sum, as the reference defines it. Default: 1. */
+  readonly scale?: number;
 }
 
 /** What the column loop needs of a Hessian, in the order of work. */
@@ -66,10 +68,10 @@ export function importanceOrder({ n, values }: Hessian): Int32Array {
  */
 export function gptqFactor(
   { n, values: H }: Hessian,
-  { damping, order }: FactorOptions,
+  { damping, order, scale = 1 }: FactorOptions,
   kernels: Kernels = TYPESCRIPT_KERNELS,
 ): Factor | null {
-  const diagonal = Float64Array.from({ length: n }, (_, j) => H[j * n + j]!);
+  const diagonal = Float64Array.from({ length: n }, (_, j) => scale * H[j * n + j]!);
   const dead = Int32Array.from(diagonal.keys()).filter(j => diagonal[j] === 0);
   for (const j of dead) diagonal[j] = 1;
   const damp = (damping * diagonal.reduce((sum, d) => sum + d, 0)) / n;
@@ -79,7 +81,7 @@ export function gptqFactor(
     const row = order === null ? i : order[i]!;
     for (let j = 0; j < i; j++) {
       const column = order === null ? j : order[j]!;
-      M[i * n + j] = row < column ? H[row * n + column]! : H[column * n + row]!;
+      M[i * n + j] = scale * (row < column ? H[row * n + column]! : H[column * n + row]!);
     }
     M[i * n + i] = diagonal[row]! + damp;
   }

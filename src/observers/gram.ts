@@ -26,7 +26,7 @@ export interface Gram extends Hessian, Seen {}
 export function gram(finish: (state: Gram) => Gram): ValueObserver<GramState, Gram> {
   return {
     reduce: ({ columns }) => stripes(columns),
-    init: ({ columns: n }) => ({ n, values: new Float64Array(n * n), tokens: 0, sequences: 0 }),
+    init: ({ columns: n }) => ({ n, values: shared(n * n), tokens: 0, sequences: 0 }),
     update(state, reduced, seen) {
       stripes(state.n).forEach(({ with: { from, to } }, i) => addStripe(state, reduced[i]!, from, to));
       state.tokens += seen.tokens;
@@ -39,6 +39,11 @@ export function gram(finish: (state: Gram) => Gram): ValueObserver<GramState, Gr
       return finish(state);
     },
   };
+}
+
+/** Zeros that other threads see without a copy. */
+function shared(length: number): Float64Array {
+  return new Float64Array(new SharedArrayBuffer(length * Float64Array.BYTES_PER_ELEMENT));
 }
 
 function stripes(n: number): Extract<Reduction, { op: 'gram' }>[] {

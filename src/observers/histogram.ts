@@ -49,8 +49,8 @@ export class Histogram {
    */
   central(percent: number): { min: number; max: number } {
     if (this.#lowestCell <= MINUS_INFINITY || this.#highestCell >= INFINITY) return { min: NaN, max: NaN };
-    const outside = Math.min(Math.floor(((100 - percent) * this.#total) / 200), Math.floor((this.#total - 1) / 2));
-    if (outside <= 0) return { min: this.#min, max: this.#max };
+    const outside = leftOut(percent, this.#total);
+    if (outside === 0) return { min: this.#min, max: this.#max };
     let low = this.#lowestCell;
     for (let below = this.#counts[low]!; below <= outside;) below += this.#counts[++low]!;
     let high = this.#highestCell;
@@ -58,6 +58,11 @@ export class Histogram {
     const within = (v: number): number => Math.min(Math.max(v, this.#min), this.#max);
     return { min: within(middle(low)), max: within(middle(high)) };
   }
+}
+
+/** How many of `total` numbers lie below the central `percent` of them, and as many above; one or two in the middle are always left. */
+export function leftOut(percent: number, total: number): number {
+  return Math.max(0, Math.min(Math.floor(((100 - percent) * total) / 200), Math.ceil(total / 2) - 1));
 }
 
 /** Larger bits are larger numbers, once the sign is turned; of negative numbers all bits are. */

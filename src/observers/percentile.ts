@@ -1,6 +1,6 @@
-import { emptyRange, type Range } from '../numerics/grid.js';
+import type { Range } from '../numerics/grid.js';
 import { assertObserved } from './finite.js';
-import { Histogram } from './histogram.js';
+import { Histogram, leftOut } from './histogram.js';
 import { defineObserver } from './observer.js';
 
 const DEFAULT = 99.99;
@@ -21,8 +21,8 @@ export const percentile = defineObserver({
   async weightRange({ weight, grid, args }) {
     const percent = percentOf(args.observer_kwargs);
     const { blockRows, blockColumns, rows, columns, gridColumns } = grid;
-    await weight.range(grid); // says where a weight is not finite
-    const range = emptyRange(grid);
+    const range = await weight.range(grid);
+    if (leftOut(percent, blockRows * blockColumns) === 0) return range;
     // blocks of one row are finished one after the other
     const histograms = several(blockRows === 1 ? 1 : gridColumns);
     for await (const { fromRow, x } of weight.chunks()) {

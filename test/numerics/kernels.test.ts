@@ -182,6 +182,68 @@ describe('kernels', () => {
     );
   });
 
+  it('subtract the same products', () => {
+    const sizes = fc.record({
+      m: fc.integer({ min: 1, max: 9 }),
+      n: fc.constantFrom(8, 16, 24),
+      k: fc.nat({ max: 40 }),
+    });
+    fc.assert(
+      fc.property(sizes, fc.boolean(), fc.nat({ max: 3 }), fc.integer(), (shape, single, at, seed) => {
+        const { m, n, k } = shape;
+        const Type = single ? Float32Array : Float64Array;
+        const made = (rows: number, stride: number, salt: number) =>
+          new Type(normal(at + rows * stride, seed + salt)).map(v => v * 1.1);
+        const arrays = { C: made(m, n + 3, 0), A: made(k, m + 2, 1), B: made(k, n + 5, 2) };
+        const [a, b] = both.map(kernels => {
+          const placed = kernels.place({ C: arrays.C.slice(), A: arrays.A, B: arrays.B });
+          const tile = (values: typeof arrays.C, stride: number) => ({ values, at, stride });
+          kernels.subtractProduct(tile(placed.C, n + 3), tile(placed.A, m + 2), tile(placed.B, n + 5), shape);
+          return placed.C.slice();
+        });
+        assert.deepEqual(a, b);
+        // by definition, up to rounding
+        for (let i = 0; i < m; i++) {
+          for (let j = 0; j < n; j++) {
+            let sum = arrays.C[at + i * (n + 3) + j]!;
+            for (let l = 0; l < k; l++) sum -= arrays.A[at + l * (m + 2) + i]! * arrays.B[at + l * (n + 5) + j]!;
+            assert.ok(Math.abs(a![at + i * (n + 3) + j]! - sum) < (single ? 1e-4 : 1e-12));
+          }
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('pass errors on alike', () => {
+    fc.assert(
+      fc.property(dtypes, fc.constantFrom(16, 32, 64), fc.nat({ max: 20 }), fc.integer(), (T, rows, k, seed) => {
+        const arrays = {
+          w: normal(rows, seed),
+          q: normal(rows, seed + 1),
+          e: normal((k + 1) * (rows + 8), seed + 2),
+          u: normal((k + 1) * 5, seed + 3),
+          loss: new Float64Array(normal(rows, seed + 4)),
+        };
+        const [a, b] = both.map(kernels => {
+          const { w, q, e, u, loss } = kernels.place({
+            ...{ w: arrays.w.slice(), q: arrays.q.slice(), e: arrays.e.slice(), u: arrays.u },
+            loss: arrays.loss.slice(),
+          });
+          const [errors, factors] = [
+            { values: e, at: 0, stride: rows + 8 },
+            { values: u, at: 2, stride: 5 },
+          ];
+          kernels.subtractTerms(w, errors, factors, k);
+          kernels.formError(w, q, T, Math.fround(0.37), e.subarray(k * (rows + 8), k * (rows + 8) + rows), loss);
+          return { w: w.slice(), q: q.slice(), e: e.slice(), loss: loss.slice() };
+        });
+        assert.deepEqual(a, b);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it('round to T from the smallest subnormals to infinity', () => {
     const kernels = createKernels();
     fc.assert(

@@ -59,7 +59,8 @@ function byDefinition(x: Float32Array, grid: Grid, args: SearchArgs, options: Se
   const best = { min: min.slice(), max: max.slice(), error: new Float64Array(min.length).fill(Infinity) };
   const tables = powerTables(options.norm);
   let idle = 0;
-  for (let i = 0; i < Math.floor(options.maxshrink * options.grid) && idle < options.patience; i++) {
+  const steps = Math.floor(options.maxshrink * options.grid) + (options.inclusive ? 1 : 0);
+  for (let i = 0; i < steps && idle < options.patience; i++) {
     const p = Math.fround(1 - i / options.grid);
     const e = Math.fround(options.expand);
     const candidate = { min: min.map(v => p * Math.fround(e * v)), max: max.map(v => p * Math.fround(e * v)) };
@@ -69,7 +70,8 @@ function byDefinition(x: Float32Array, grid: Grid, args: SearchArgs, options: Se
     for (let row = 0; row < grid.rows; row++) {
       const ofRow = new Float64Array(grid.gridColumns); // a row's errors are added up first, then the rows'
       for (let c = 0, at = row * grid.columns; c < grid.columns; c++, at++) {
-        ofRow[Math.floor(c / grid.blockColumns)]! += raise(Math.abs(wHat[at]! - x[at]!), tables);
+        const weight = options.importance?.[c] ?? 1;
+        ofRow[Math.floor(c / grid.blockColumns)]! += weight * raise(Math.abs(wHat[at]! - x[at]!), tables);
       }
       ofRow.forEach((e, b) => (error[Math.floor(row / grid.blockRows) * grid.gridColumns + b]! += e));
     }
@@ -119,18 +121,29 @@ describe('mse search', () => {
         size,
         size,
         fc.boolean(),
+        fc.boolean(),
         fc.integer({ min: 1, max: 3 }),
         fc.integer(),
-        (rows, columns, bh, bw, chunk, symmetric, patience, seed) => {
+        (rows, columns, bh, bw, chunk, symmetric, weighs, patience, seed) => {
           const grid = makeGrid(rows, columns, bh, bw);
           const args = normalizeArgs({ num_bits: 3, symmetric }).args!;
-          const options = { ...MSE, patience, maxshrink: 0.5, grid: 40 };
+          const importance = weighs ? normal(columns, seed + 1).map(Math.abs) : null;
+          const options = { ...MSE, patience, maxshrink: 0.5, grid: 40, inclusive: weighs, importance };
           const x = normal(rows * columns, seed);
           const expected = byDefinition(x, grid, args, options);
           assert.deepEqual(search(x, grid, args, 'F32', options, chunk), expected);
         },
       ),
     );
+  });
+
+  it('tries the step at maxshrink only where it is inclusive', () => {
+    const args = normalizeArgs({ num_bits: 2, strategy: 'tensor' }).args!;
+    const x = Float32Array.of(...Array<number>(60).fill(1), ...Array<number>(60).fill(-1), 3); // half the range is best
+    const grid = makeGrid(1, x.length, 1, x.length);
+    const options = { ...MSE, maxshrink: 0.5, grid: 4, norm: 2 };
+    const shrinks = [false, true].map(inclusive => search(x, grid, args, 'F32', { ...options, inclusive }).max[0]! / 3);
+    assert.deepEqual(shrinks, [0.75, 0.5]);
   });
 
   it('never makes the error larger than min and max do', () => {
