@@ -32,6 +32,7 @@ export function planLines(plan: PlanSummary, { color }: Screen): string[] {
     ...plan.runtimes
       .filter(r => !r.loads)
       .map(r => color.yellow(`${r.runtime} ${r.version} ${r.reason ?? 'does not load it'}`)),
+    ...table(pluginRows(plan)),
     ...model.notes.map(note => color.dim(note)),
     ...plan.warnings.flatMap(({ message, hint, line }) => [
       color.yellow(`warning: ${line === undefined ? '' : `line ${line}: `}${message}`),
@@ -39,6 +40,18 @@ export function planLines(plan: PlanSummary, { color }: Screen): string[] {
     ]),
   ];
   return lines.map(line => (line === '' ? line : `  ${line}`));
+}
+
+/** The code of the user's that runs, with its hash; what a file brings stands beside its own name. */
+function pluginRows({ plugins }: PlanSummary): string[][] {
+  return plugins.flatMap(({ modifiers, observers, files }) =>
+    files.map(({ path, sha256 }, i) => [
+      i === 0 ? 'plugin' : '',
+      path,
+      i === 0 ? [...modifiers, ...observers].join(', ') : '',
+      `sha256 ${sha256}`,
+    ]),
+  );
 }
 
 /** One row per kind of treatment: `RTN  42 Linear  int4 group 128 symmetric  pack-quantized`. */

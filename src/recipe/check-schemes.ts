@@ -94,7 +94,12 @@ function weightProblems(
   return found;
 }
 
-function activationProblems({ classes }: Module, { rows, columns }: Weight, scheme: ModuleScheme): Found[] {
+function activationProblems(
+  { classes }: Module,
+  { rows, columns }: Weight,
+  scheme: ModuleScheme,
+  own: readonly Observer[],
+): Found[] {
   const { input_activations: inputs, output_activations: outputs } = scheme;
   const found: Found[] = [];
   for (const [slot, args, width, stored] of [

@@ -15,7 +15,7 @@ import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
 import type { Jobs } from './pool.js';
 import type { Progress } from './progress.js';
-import { checkedDense, parameterBytes, unannounced } from './taken.js';
+import { checkEmitted, checkedCodes, checkedDense, parameterBytes, unannounced } from './taken.js';
 import { tensorPieces, type Buffers } from './weights.js';
 
 /** What a run measured of a module that became codes. */
@@ -136,7 +136,7 @@ async function executePart(
     sources[tensor] = sha256;
   };
 
-  const take = async (edit: Edit, { step, parameters }: StepWork) => {
+  const take = async (edit: Edit, { step, parameters, codes, dense }: StepWork) => {
     const { index } = step;
     const before = (other: number) => other < index;
     if (edit.kind === 'parameter') {
@@ -149,11 +149,13 @@ async function executePart(
     const weight = byName.get(edit.module)?.weight;
     if (weight === undefined) throw unannounced(edit.module, step, part.id);
     if (edit.kind === 'dense') {
+      if (!dense.includes(edit.module)) throw unannounced(edit.module, step, part.id);
       edits.addDense(index, checkedDense(edit, weight, step));
       return;
     }
     const args = plan.outcome.schemes.get(edit.module)?.weights;
-    if (args == null) throw unannounced(edit.module, step, part.id);
+    if (args == null || !codes.includes(edit.module)) throw unannounced(edit.module, step, part.id);
+    checkedCodes(edit, weight, args, step);
     if (calibration !== undefined && step.flows) edits.addCodes(index, edit, args);
     const { read, stored, error, usage, referenceError } = await encode({
       ...{ edit, weight, args, outputs, jobs, buffers },
@@ -186,6 +188,10 @@ async function executePart(
       remarks.push(remark);
       onEvent({ type: 'remark', ...remark });
     };
+    onEvent({ type: 'step', part: part.id, modifier: modifier.type });
+    const emitted = new Set<string>();
+    // one after the other, whether the modifier waits for them or not
+    let taken = Promise.resolve();
     await modifier.edit(part, {
       options: options as never,
       schemes: own.schemes,
@@ -195,7 +201,14 @@ async function executePart(
         { jobs, buffers, report, observers: observersOf(plan.plugins) },
       ),
       random: random(plan.recipe.calibration?.seed ?? 0, modifier.type, step.index, part.id),
-      emit: edit => take(edit, own),
+      emit(edit) {
+        taken = taken.then(async () => {
+          await take(edit, own);
+          emitted.add(edit.kind === 'parameter' ? edit.name : edit.module);
+        });
+        taken.catch(() => {}); // reported where it is awaited
+        return taken;
+      },
       report,
       measure(module, found) {
         figures.set(module, { ...figures.get(module), ...found });
@@ -203,6 +216,8 @@ async function executePart(
       },
       signal,
     });
+    await taken;
+    checkEmitted(own, emitted, part.id);
   }
   for (const [module, found] of figures) if (modules[module]) modules[module] = { ...modules[module], figures: found };
   const states = (await flowing?.end()) ?? [];

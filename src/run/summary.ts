@@ -32,6 +32,15 @@ export interface PlanSummary {
     readonly tied_embeddings: boolean;
     readonly notes: readonly string[];
   };
+  /** Files of the user's whose code runs. */
+  readonly plugins: readonly {
+    /** As the recipe names it. */
+    readonly path: string;
+    readonly modifiers: readonly string[];
+    readonly observers: readonly string[];
+    /** Its own, those that it imports, its schemas. */
+    readonly files: readonly { readonly path: string; readonly sha256: string }[];
+  }[];
   readonly steps: readonly {
     readonly modifier: string;
     /** Modules that it gives a scheme. */
@@ -95,6 +104,12 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
       tied_embeddings: model.tied,
       notes: model.notes,
     },
+    plugins: plan.plugins.list.map(({ named, modifiers: brought, observers, files }) => ({
+      path: named,
+      modifiers: brought.map(({ type }) => type),
+      observers: observers.flatMap(({ names }) => names),
+      files: files.map(({ named: path, sha256 }) => ({ path, sha256 })),
+    })),
     steps: steps.map(({ modifier, options, schemes, patterns }) => ({
       modifier: modifier.type,
       modules: schemes.size,

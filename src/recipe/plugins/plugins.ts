@@ -1,5 +1,5 @@
 import * as promises from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { TensorpressError } from '../../errors.js';
 import type { Modifier } from '../../modifiers/modifier.js';
@@ -18,7 +18,12 @@ export interface Plugin {
   readonly modifiers: readonly Modifier[];
   readonly observers: readonly Observer[];
   /** Its own first, then those that it imports by a relative path, and its schemas. */
-  readonly files: readonly SourceFile[];
+  readonly files: readonly PluginFile[];
+}
+
+export interface PluginFile extends SourceFile {
+  /** As messages and records call it: relative to the recipe. */
+  readonly named: string;
 }
 
 /** The plugins of a recipe, and what they add to its language. */
@@ -86,7 +91,11 @@ async function loadPlugin(named: string, path: string, fs: ModuleFs): Promise<{ 
     schemas[type] = schema;
     modifiers.push(guardModifier(member, path));
   }
-  return { plugin: { named, modifiers, observers, files }, schemas };
+  const called = (file: SourceFile): PluginFile => {
+    const beside = join(dirname(named), relative(dirname(path), file.path)).split(sep).join('/');
+    return { ...file, named: file.path === path ? named : beside };
+  };
+  return { plugin: { named, modifiers, observers, files: files.map(called) }, schemas };
 }
 
 /** Everything in a module that is a modifier or an observer; all that it exports by default has to be. */
