@@ -55,7 +55,7 @@ function pluginRows({ plugins }: PlanSummary): string[][] {
 }
 
 /** One row per kind of treatment: `RTN  42 Linear  int4 group 128 symmetric  pack-quantized`. */
-function workRows({ modules }: PlanSummary): string[][] {
+function workRows({ modules, steps }: PlanSummary): string[][] {
   const kinds = new Map<string, string[]>();
   const kept: ModuleSummary[] = [];
   for (const module of modules) {
@@ -68,7 +68,11 @@ function workRows({ modules }: PlanSummary): string[][] {
     const key = JSON.stringify([formatScheme(scheme.weights), inputs, scheme.format]);
     kinds.set(key, [...(kinds.get(key) ?? []), module.module]);
   }
-  const rows = [...kinds].map(([key, names]) => ['quantize', `${names.length}`, ...(JSON.parse(key) as string[])]);
+  const edits = steps.flatMap(({ modifier, edits: count }) =>
+    count === undefined ? [] : [['edit', `${count}`, `by ${modifier}`]],
+  );
+  const quantized = [...kinds].map(([key, names]) => ['quantize', `${names.length}`, ...(JSON.parse(key) as string[])]);
+  const rows = [...edits, ...quantized];
   if (kept.length > 0) rows.push(['keep', `${kept.length}`, patterns(kept.map(({ module }) => module))]);
   return rows;
 }

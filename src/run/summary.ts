@@ -45,6 +45,8 @@ export interface PlanSummary {
     readonly modifier: string;
     /** Modules that it gives a scheme. */
     readonly modules: number;
+    /** Modules whose weight it turns into another one, where it does so. */
+    readonly edits?: number;
     /** How codes are rounded, where it makes any. */
     readonly arithmetic?: string;
     readonly patterns: readonly PatternUse[];
@@ -90,6 +92,9 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
   });
   const coded = modules.filter(({ scheme, stored_with }) => scheme?.weights && stored_with === undefined);
   const elements = coded.reduce((sum, { shape: [r, c] }) => sum + r * c, 0);
+  const work = plan.parts.flatMap(part => part.steps);
+  const edits = (index: number) =>
+    work.filter(({ step }) => step.index === index).reduce((sum, { dense }) => sum + dense.length, 0);
   const after = output?.tensorBytes ?? before;
   return {
     recipe: recipeName,
@@ -110,9 +115,10 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
       observers: observers.flatMap(({ names }) => names),
       files: files.map(({ named: path, sha256 }) => ({ path, sha256 })),
     })),
-    steps: steps.map(({ modifier, options, schemes, patterns }) => ({
+    steps: steps.map(({ index, modifier, options, schemes, patterns }) => ({
       modifier: modifier.type,
       modules: schemes.size,
+      ...(edits(index) > 0 && { edits: edits(index) }),
       ...(schemes.size > 0 && { arithmetic: options['arithmetic'] === 'exact' ? 'exact' : 'reference' }),
       patterns,
     })),
