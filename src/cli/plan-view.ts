@@ -21,6 +21,7 @@ export function planLines(plan: PlanSummary, { color }: Screen): string[] {
     `${color.bold(plan.recipe)} → ${color.bold(model.name)}  (${facts.join(', ')})`,
     '',
     ...table(workRows(plan)),
+    ...observedLines(plan),
     '',
     [
       `size  ${formatBytes(size.before)} → ${color.bold(formatBytes(size.after))}${bits}`,
@@ -54,27 +55,41 @@ function pluginRows({ plugins }: PlanSummary): string[][] {
   );
 }
 
-/** One row per kind of treatment: `RTN  42 Linear  int4 group 128 symmetric  pack-quantized`. */
-function workRows({ modules, steps }: PlanSummary): string[][] {
+/** One row per kind of treatment: `quantize  42  int4 group 128 symmetric  inputs fp8 token dynamic  int-quantized`. */
+function workRows({ modules, attention, steps }: PlanSummary): string[][] {
   const kinds = new Map<string, string[]>();
+  const add = (cells: readonly string[], module: string) => {
+    const key = JSON.stringify(cells);
+    kinds.set(key, [...(kinds.get(key) ?? []), module]);
+  };
   const kept: ModuleSummary[] = [];
   for (const module of modules) {
-    const { scheme } = module;
-    if (!scheme?.weights) {
-      kept.push(module);
-      continue;
-    }
-    const inputs = scheme.input_activations ? `inputs ${formatScheme(scheme.input_activations)}` : '';
-    const key = JSON.stringify([formatScheme(scheme.weights), inputs, scheme.format]);
-    kinds.set(key, [...(kinds.get(key) ?? []), module.module]);
+    const { weights, input_activations: inputs, output_activations: outputs } = module.scheme ?? {};
+    const activations = [inputs && `inputs ${formatScheme(inputs)}`, outputs && `outputs ${formatScheme(outputs)}`];
+    const flowing = activations.filter(Boolean).join(', ');
+    if (weights) add(['quantize', formatScheme(weights), flowing, module.format], module.module);
+    else if (flowing !== '') add(['run with', '', flowing, ''], module.module);
+    if (!weights) kept.push(module);
   }
-  const edits = steps.flatMap(({ modifier, edits: count }) =>
-    count === undefined ? [] : [['edit', `${count}`, `by ${modifier}`]],
+  for (const { module, queries, cache } of attention) {
+    add(['cache', formatScheme(cache), queries ? `queries ${formatScheme(queries)}` : '', ''], module);
+  }
+  const edited = steps.flatMap(({ modifier, edits }) =>
+    edits === undefined ? [] : [['edit', `${edits}`, `by ${modifier}`]],
   );
-  const quantized = [...kinds].map(([key, names]) => ['quantize', `${names.length}`, ...(JSON.parse(key) as string[])]);
-  const rows = [...edits, ...quantized];
+  const treated = [...kinds].map(([key, names]) => {
+    const [what, ...cells] = JSON.parse(key) as [string, ...string[]];
+    return [what, `${names.length}`, ...cells];
+  });
+  const rows = [...edited, ...treated];
   if (kept.length > 0) rows.push(['keep', `${kept.length}`, patterns(kept.map(({ module }) => module))]);
   return rows;
+}
+
+/** `calibration  28 x hessian, 9 x static_minmax` */
+function observedLines({ observed }: PlanSummary): string[] {
+  const counts = Object.entries(observed).map(([observer, count]) => `${count} x ${observer}`);
+  return counts.length === 0 ? [] : [`calibration  ${counts.join(', ')}`];
 }
 
 /** Every module on a line; layers that are treated alike are shown once. */

@@ -7,7 +7,7 @@ import { claimSchemes } from './claims.js';
 import { energyOf, families, sharedScale, underflow, type Member } from './families.js';
 import { parametersInOrder, rangeInOrder } from './gptq-groups.js';
 import { hessianOf, Inputs, type Input } from './gptq-inputs.js';
-import type { SchemeOptions } from './groups.js';
+import { isUnconfigured, type SchemeOptions } from './groups.js';
 import { defineModifier } from './modifier.js';
 
 export interface GptqOptions extends SchemeOptions {
@@ -30,6 +30,11 @@ export const gptq = defineModifier<GptqOptions>({
   type: 'GPTQModifier',
   schema: 'gptq-modifier.schema.json',
   flows: true,
+  inherits(options) {
+    if (!isUnconfigured(options)) return undefined;
+    // schemes stay as they were given, unless it says something else
+    return weights => (options.actorder === undefined ? weights : withActorder(weights, options.actorder));
+  },
 
   schemes(options, model) {
     const { schemes, ...claims } = claimSchemes(options, model);

@@ -27,6 +27,11 @@ export interface Target {
   readonly group: OptionPath;
 }
 
+/** True when the options say nothing about schemes: llm-compressor then takes those of an earlier modifier. */
+export function isUnconfigured({ scheme, config_groups, targets, ignore, kv_cache_scheme }: SchemeOptions): boolean {
+  return [scheme, config_groups, targets, ignore, kv_cache_scheme].every(field => field === undefined);
+}
+
 /** Every target of the options, whichever of the three ways they are written in; and what is odd about their groups. */
 export function readTargets(options: SchemeOptions): { targets: Target[]; problems: Problem[] } {
   const { scheme, config_groups = {} } = options;

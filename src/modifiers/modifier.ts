@@ -187,8 +187,11 @@ export interface Modifier<Options = never> {
   readonly schema: string | Readonly<Record<string, unknown>>;
   /** Whether its edits change what later parts see: those of GPTQ and pruning do, round to nearest does not. Default: false. */
   readonly flows?: boolean;
-  /** Whether, with these options, it makes the codes of the modules that earlier modifiers gave a scheme. Default: false. */
-  inherits?(options: Options): boolean;
+  /**
+   * How it changes the schemes of weights that earlier modifiers gave, whose codes it makes in their place; undefined where, with these options, it
+   * has schemes of its own.
+   */
+  inherits?(options: Options): ((weights: QuantizationArgs) => QuantizationArgs) | undefined;
   /** Which modules get which scheme; asked of all modifiers before any of them plans. Not asked of one that inherits. */
   schemes?(options: Options, model: Model): Claims;
   /**

@@ -27,8 +27,8 @@ export const quantization = defineModifier<QuantizationOptions>({
   schemes: claimSchemes,
 
   plan(_options, part, schemes) {
-    const { observe, parameters } = planActivations(part, schemes);
     const members = [...families(part.modules, schemes)].flat();
+    const { observe, parameters } = planActivations(part, schemes);
     return {
       codes: members.map(({ module }) => module.name),
       parameters,

@@ -3,12 +3,13 @@ import type { Claims, ModuleScheme } from '../modifiers/modifier.js';
 import { builtInModifier } from '../modifiers/table.js';
 import type { Model } from '../runtime/model/model.js';
 import { patterns } from '../runtime/model/untouched.js';
-import { sameArgs } from '../schemes/args.js';
+import { sameArgs, type QuantizationArgs } from '../schemes/args.js';
 import { checkSchemes } from './check-schemes.js';
 import { planParts } from './parts.js';
 import { observersOf } from './plugins/plugins.js';
 import {
   alreadyQuantized,
+  cacheFindings,
   calibrationFindings,
   evaluationFindings,
   notBuilt,
@@ -42,8 +43,9 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
       findings.push(notBuilt(at, type));
       return;
     }
-    const inherits = modifier.inherits?.(options as never) === true;
-    const claims = inherits ? inherited(decided) : (modifier.schemes?.(options as never, model) ?? NO_CLAIMS);
+    const adapt = modifier.inherits?.(options as never);
+    const inherits = adapt !== undefined;
+    const claims = inherits ? inherited(decided, adapt) : (modifier.schemes?.(options as never, model) ?? NO_CLAIMS);
     const { schemes, patterns: uses } = claims;
     const step: Step = { index, modifier, options, schemes, patterns: uses, flows: modifier.flows ?? false };
     steps.push(step);
@@ -52,7 +54,11 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
       : [...claims.problems, ...checkSchemes(claims, model, observersOf(plugins)), ...keptOut(claims), ...claimedTwice(step, decided)];
     findings.push(...found.map(finding => ({ ...finding, path: [...at, ...finding.path] })));
     for (const [name, scheme] of claims.schemes) {
-      if (!inherits) decided.schemes.set(name, { scheme, step });
+      const given = decided.schemes.get(name);
+      const whole = inherits
+        ? { scheme: { ...given!.scheme, weights: scheme.weights }, step: given!.step }
+        : { scheme, step };
+      decided.schemes.set(name, whole);
       if (scheme.weights !== null) decided.coders.set(name, step);
     }
   });
@@ -60,7 +66,11 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
 
   const outcome = outcomeOf(model, decided);
   const { parts, problems } = planParts(model, steps, decided.coders, outcome);
-  findings.push(...problems, ...calibrationFindings(recipe, model, steps, parts));
+  findings.push(
+    ...problems,
+    ...calibrationFindings(recipe, model, steps, parts),
+    ...cacheFindings(recipe, model, steps, outcome),
+  );
   const warnings = raise(findings, parsed, model);
   const calibrated = parts.some(part => part.steps.some(({ observe }) => observe.length > 0));
   return { recipe, plugins, model, steps, parts, outcome, calibrated, warnings };
@@ -75,9 +85,10 @@ interface Decided {
 }
 
 /** The weights of every scheme so far; activations and cache stay with the modifier that gave them. */
-function inherited({ schemes }: Decided): Claims {
+function inherited({ schemes }: Decided, adapt: (weights: QuantizationArgs) => QuantizationArgs): Claims {
+  const nothing = { input_activations: null, output_activations: null };
   const weights = [...schemes].flatMap(([name, { scheme }]) =>
-    scheme.weights === null ? [] : [[name, { ...scheme, input_activations: null, output_activations: null }] as const],
+    scheme.weights === null ? [] : [[name, { ...scheme, weights: adapt(scheme.weights), ...nothing }] as const],
   );
   const message = 'there is no scheme to inherit: no modifier before it quantizes a weight';
   return {

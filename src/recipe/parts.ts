@@ -27,19 +27,13 @@ export function planParts(
         observe = [],
         refuse,
       } = modifier.plan(options as never, part, schemes);
-      if (refuse !== undefined) problems.add(step, refuse, [part.id]);
-      const late = (module: string) => work.find(earlier => earlier.codes.includes(module))?.step;
+      if (refuse !== undefined) problems.add(step, patterns([refuse]));
       for (const module of dense) {
-        const earlier = late(module);
-        if (earlier !== undefined) {
-          const before = `modifier ${earlier.index + 1} (${earlier.modifier.type})`;
-          problems.add(
-            step,
-            `${before} has made codes of its weight, which cannot be edited any more`,
-            [module],
-            `put ${modifier.type} before ${before}`,
-          );
-        }
+        const coder = work.find(earlier => earlier.codes.includes(module))?.step;
+        if (coder === undefined) continue;
+        const before = `modifier ${coder.index + 1} (${coder.modifier.type})`;
+        const message = `${before} has made codes of its weight, which cannot be edited any more`;
+        problems.add(step, message, [module], `put ${modifier.type} before it`);
       }
       if ([codes, dense, parameters, observe].some(list => list.length > 0))
         work.push({ step, schemes, codes, dense, parameters, observe });
@@ -78,7 +72,7 @@ function copiesOf(part: Part, work: readonly StepWork[], joined: Outcome['joined
 class Problems {
   readonly #found = new Map<string, { step: Step; message: string; names: string[]; hint?: string }>();
 
-  add(step: Step, message: string, names: readonly string[], hint?: string): void {
+  add(step: Step, message: string, names: readonly string[] = [], hint?: string): void {
     const key = JSON.stringify([step.index, message]);
     const found = this.#found.get(key) ?? { step, message, names: [], ...(hint !== undefined && { hint }) };
     this.#found.set(key, found);
@@ -89,7 +83,7 @@ class Problems {
     return [...this.#found.values()].map(({ step: { index, modifier }, message, names, hint }) => ({
       level: 'error',
       path: ['modifiers', index, modifier.type],
-      message: `${patterns(names)}: ${message}`,
+      message: names.length === 0 ? message : `${patterns(names)}: ${message}`,
       ...(hint !== undefined && { hint }),
     }));
   }

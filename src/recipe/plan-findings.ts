@@ -1,9 +1,11 @@
 import { TensorpressError, type Diagnostic } from '../errors.js';
+import { cachedAttention } from '../modifiers/attention.js';
 import type { Problem } from '../modifiers/modifier.js';
 import { decoderOf } from '../runtime/model/decoder.js';
 import type { Model } from '../runtime/model/model.js';
 import { patterns } from '../runtime/model/untouched.js';
-import type { PartWork, Step } from './plan.js';
+import { sameArgs } from '../schemes/args.js';
+import type { Outcome, PartWork, Step } from './plan.js';
 import type { ParsedRecipe, Recipe } from './recipe.js';
 
 /** A finding with its path from the recipe's root. */
@@ -55,6 +57,35 @@ export function calibrationFindings(
       'add calibration: {dataset: FILE.txt}; round to nearest with dynamic activations (FP8_DYNAMIC, W4A16) needs none';
     return [{ ...at, message, hint }];
   });
+}
+
+/** What follows from how the model keeps keys and values in the end. */
+export function cacheFindings(
+  { evaluation }: Recipe,
+  model: Model,
+  steps: readonly Step[],
+  { schemes, cache }: Pick<Outcome, 'schemes' | 'cache'>,
+): PlanFinding[] {
+  if (cache?.dynamic === true && evaluation !== undefined) {
+    const message =
+      'a dynamic kv_cache_scheme has no scales of its own: how it is carried out is up to the reader, and no engine here runs it';
+    return [{ level: 'error', path: ['evaluation'], message, hint: 'leave evaluation out' }];
+  }
+  const attention = cachedAttention(model).map(({ name }) => name);
+  const [first] = attention.filter(name => schemes.get(name)?.attention !== undefined);
+  if (cache !== null || first === undefined) return [];
+  const own = schemes.get(first)!.attention!.cache;
+  const others = attention.filter(name => !sameArgs(schemes.get(name)?.attention?.cache ?? null, own));
+  const { index, modifier } = steps.find(step => step.schemes.has(first))!;
+  const keeps = others.length === 1 ? 'keeps' : 'keep';
+  return [
+    {
+      level: 'warning',
+      path: ['modifiers', index, modifier.type, 'config_groups'],
+      message: `${others.length === 1 ? others[0]! : patterns(others)} ${keeps} keys and values in another way, so config.json has no kv_cache_scheme`,
+      hint: 'runtimes know one scheme for the whole cache; give all attention modules the same',
+    },
+  ];
 }
 
 /** Why the model cannot be run, as a sentence. */

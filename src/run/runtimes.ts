@@ -2,7 +2,7 @@ import type { ModuleScheme } from '../modifiers/modifier.js';
 
 /** A module that has a scheme. */
 export interface Scheduled {
-  /** Its class: Linear or Embedding. */
+  /** Its class: Linear, Embedding, or that of attention. */
   readonly kind: string;
   readonly scheme: ModuleScheme;
 }
@@ -25,7 +25,14 @@ const RUNTIMES: readonly RuntimeRow[] = [
 ];
 
 function withoutKernelInVllm({ kind, scheme }: Scheduled): string | undefined {
-  const { weights, input_activations: inputs, format } = scheme;
+  const { weights, input_activations: inputs, output_activations: outputs, format, attention } = scheme;
+  if (attention !== undefined) {
+    const { type, num_bits, symmetric, strategy } = attention.cache;
+    if (type !== 'float' || num_bits !== 8 || !symmetric)
+      return 'keeps keys and values in fp8, by no other kv_cache_scheme';
+    return strategy === 'attn_head' ? 'reads scales of a cache by head only where it runs FlashAttention 3' : undefined;
+  }
+  if (outputs !== null) return 'does not quantize outputs';
   if (weights === null) return undefined;
   const { num_bits, strategy, group_size, symmetric } = weights;
   const perTensorOrChannel = strategy === 'tensor' || strategy === 'channel';

@@ -3,6 +3,7 @@ import type { ModuleScheme, PatternUse } from '../modifiers/modifier.js';
 import type { Output } from '../outputs/output.js';
 import type { Plan } from '../recipe/plan.js';
 import { weightedModules } from '../runtime/model/model.js';
+import type { QuantizationArgs } from '../schemes/args.js';
 import type { Estimate } from './estimate.js';
 import { runtimeAdvice, type RuntimeAdvice } from './runtimes.js';
 
@@ -16,6 +17,14 @@ export interface ModuleSummary {
   readonly bytes: { readonly before: number; readonly after: number };
   /** Where its tensors are stored when not under its own name. */
   readonly stored_with?: string;
+}
+
+/** An attention module whose queries, or what its cache holds, are quantized. */
+export interface AttentionSummary {
+  readonly module: string;
+  readonly queries: QuantizationArgs | null;
+  /** Of keys and values. */
+  readonly cache: QuantizationArgs;
 }
 
 /** A plan as data for people and programs: what `plan --json` prints. */
@@ -52,6 +61,9 @@ export interface PlanSummary {
     readonly patterns: readonly PatternUse[];
   }[];
   readonly modules: readonly ModuleSummary[];
+  readonly attention: readonly AttentionSummary[];
+  /** What calibration data are for: how many values each observer sees. */
+  readonly observed: Readonly<Record<string, number>>;
   /** Bytes of all tensors, of the source and of the first output. */
   readonly size: { readonly before: number; readonly after: number };
   /** Of the whole model, from real buffer lengths. */
@@ -90,9 +102,10 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
       ...(stored === undefined ? {} : { stored_with: stored }),
     };
   });
+  const work = plan.parts.flatMap(part => part.steps);
+  const coders = new Set(work.flatMap(({ step, codes }) => (codes.length > 0 ? [step.index] : [])));
   const coded = modules.filter(({ scheme, stored_with }) => scheme?.weights && stored_with === undefined);
   const elements = coded.reduce((sum, { shape: [r, c] }) => sum + r * c, 0);
-  const work = plan.parts.flatMap(part => part.steps);
   const edits = (index: number) =>
     work.filter(({ step }) => step.index === index).reduce((sum, { dense }) => sum + dense.length, 0);
   const after = output?.tensorBytes ?? before;
@@ -119,10 +132,14 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
       modifier: modifier.type,
       modules: schemes.size,
       ...(edits(index) > 0 && { edits: edits(index) }),
-      ...(schemes.size > 0 && { arithmetic: options['arithmetic'] === 'exact' ? 'exact' : 'reference' }),
+      ...(coders.has(index) && { arithmetic: options['arithmetic'] === 'exact' ? 'exact' : 'reference' }),
       patterns,
     })),
     modules,
+    attention: [...outcome.schemes].flatMap(([module, { input_activations: queries, attention }]) =>
+      attention === undefined ? [] : [{ module, queries, cache: attention.cache }],
+    ),
+    observed: countBy(work.flatMap(({ observe }) => observe.map(({ observer }) => observer))),
     size: { before, after },
     bits_per_weight: (after * 8) / parameters,
     bits_per_quantized_weight:
@@ -130,11 +147,17 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
     outputs: outputs.map(({ format, folder, files }) => ({ format, folder, files: [...files] })),
     estimate: { seconds: cost.seconds, memory_bytes: cost.memoryBytes, disk_bytes: cost.diskBytes },
     runtimes: runtimeAdvice(
-      weightedModules(model).flatMap(({ name, classes }) => {
+      model.modules.flatMap(({ name, classes }) => {
         const scheme = outcome.schemes.get(name);
         return scheme === undefined ? [] : [{ kind: classes[0]!, scheme }];
       }),
     ),
     warnings: plan.warnings,
   };
+}
+
+function countBy(names: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
+  return counts;
 }

@@ -157,10 +157,83 @@ describe('claimSchemes', () => {
     assert.deepEqual(problems({ scheme: 'W4A16', targets: ['Module'] }), [], 'everything is a Module, Linears too');
   });
 
-  it('tells attention, whose work does not exist yet, from what cannot be quantized', () => {
-    const group = { targets: ['LlamaAttention'], input_activations: { num_bits: 8, type: 'float' } };
-    const [problem] = claim({ config_groups: { g: group } }).problems;
-    assert.deepEqual([problem!.message, problem!.notBuilt], ['quantized attention', true]);
+  const fp8 = { num_bits: 8, type: 'float' };
+  const LAYERS = ['model.layers.0.self_attn', 'model.layers.1.self_attn'];
+
+  it('gives every attention module the kv_cache_scheme, and the model their heads', () => {
+    const { schemes, places, problems: found } = claim({ kv_cache_scheme: { ...fp8, strategy: 'attn_head' } });
+    assert.deepEqual(found, []);
+    assert.deepEqual([...schemes.keys()], LAYERS);
+    for (const { input_activations, weights, attention } of schemes.values()) {
+      assert.deepEqual([input_activations, weights], [null, null]);
+      assert.equal(attention!.cache.observer, 'static_minmax', 'because the last batch alone says little');
+      assert.deepEqual([attention!.heads, attention!.dtype], [{ q: 4, kv: 2 }, 'BF16']);
+    }
+    assert.deepEqual(places.get(LAYERS[0]!), ['kv_cache_scheme']);
+  });
+
+  for (const target of ['LlamaAttention', 're:.*self_attn$']) {
+    it(`quantizes queries, and keys and values alike, where a group names ${target}`, () => {
+      const options = { config_groups: { a: { targets: [target], input_activations: fp8 } } };
+      const { schemes } = claim(options);
+      assert.deepEqual(problems(options), []);
+      assert.deepEqual(uses(options), [`target ${target} 2 2`]);
+      assert.deepEqual([...schemes.keys()], LAYERS);
+      const { input_activations, attention, format, targets } = schemes.get(LAYERS[1]!)!;
+      assert.equal(attention!.cache, input_activations);
+      assert.deepEqual([format, targets], ['dense', [target]]);
+    });
+  }
+
+  it('lets kv_cache_scheme decide on keys and values, and ignore on the group', () => {
+    const config_groups = { a: { targets: ['LlamaAttention'], input_activations: fp8 } };
+    const { schemes } = claim({ config_groups, kv_cache_scheme: { num_bits: 4 }, ignore: [LAYERS[0]!] });
+    const bitsOf = (name: string) => {
+      const { input_activations, attention } = schemes.get(name)!;
+      return [input_activations?.num_bits, attention!.cache.num_bits];
+    };
+    assert.deepEqual(LAYERS.map(bitsOf), [
+      [undefined, 4],
+      [8, 4],
+    ]);
+  });
+
+  it('keeps a group with weights to the Linears of an attention module', () => {
+    const options = { scheme: 'FP8_DYNAMIC', targets: ['re:.*self_attn.*'] };
+    assert.deepEqual(problems(options), []);
+    assert.deepEqual(uses(options), ['target re:.*self_attn.* 8 8']);
+  });
+
+  it('refuses weights and outputs of attention, and a group for attention that readers would not find', () => {
+    const output = { targets: ['LlamaAttention'], input_activations: fp8, output_activations: fp8 };
+    for (const group of [{ targets: ['LlamaAttention'], weights: int(4) }, output]) {
+      assert.deepEqual(problems({ config_groups: { g: group } }), [
+        'error config_groups.g.targets.0: "LlamaAttention" matches attention, which takes input_activations and nothing else | ' +
+          'give its Linears a scheme: write "re:.*self_attn\\..*"',
+      ]);
+    }
+    const groups = {
+      linears: { targets: ['re:.*self_attn.*'], weights: int(4) },
+      attention: { targets: ['LlamaAttention'], input_activations: fp8 },
+    };
+    const [found] = problems({ config_groups: groups });
+    assert.match(
+      found!,
+      /^error config_groups\.attention\.targets\.0: model\.layers\.\*\.self_attn: .*different schemes/,
+    );
+  });
+
+  it('wants no heads of a cache without scales, and a model that can be run for one with scales', async () => {
+    const { config, tensors } = tinyLlama({ layers: 1 });
+    const unknown = { ...config, architectures: ['OddForCausalLM'], model_type: 'odd' };
+    const model = await loadModel(await writeModel({ config: unknown, tensors }));
+    const dynamic = claimSchemes({ kv_cache_scheme: { ...fp8, strategy: 'token', dynamic: true } }, model);
+    assert.deepEqual(dynamic.problems, []);
+    assert.equal(dynamic.schemes.get(LAYERS[0]!)!.attention!.heads, undefined);
+    const [problem, ...others] = claimSchemes({ kv_cache_scheme: fp8 }, model).problems;
+    assert.deepEqual(others, []);
+    assert.deepEqual([problem!.level, problem!.path], ['error', ['kv_cache_scheme']]);
+    assert.match(problem!.message, /OddForCausalLM cannot be run/);
   });
 
   it('says so when a Linear is out of reach', async () => {

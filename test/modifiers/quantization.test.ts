@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { TensorpressError } from '../../src/errors.js';
-import type { CodesEdit, Compute, ModuleScheme, Remark } from '../../src/modifiers/modifier.js';
+import type {
+  CodesEdit,
+  Compute,
+  ModuleScheme,
+  Observation,
+  ParameterEdit,
+  Remark,
+} from '../../src/modifiers/modifier.js';
 import { quantization } from '../../src/modifiers/quantization.js';
 import { builtInModifier } from '../../src/modifiers/table.js';
 import type { ModelDType } from '../../src/numerics/dtypes.js';
@@ -15,7 +22,9 @@ function moduleOf(name: string, dtype: ModelDType, family?: string): Module {
 }
 
 function schemeOf(name: string): ModuleScheme {
-  const { weights, input_activations, output_activations, targets } = preset(name, ['Linear'])!;
+  const [scheme, observer] = name.split(' ');
+  const { weights, input_activations, output_activations, targets } = preset(scheme!, ['Linear'])!;
+  if (observer !== undefined) weights!.observer = observer;
   return { weights, input_activations, output_activations, format: 'pack-quantized', targets, target: 'Linear' };
 }
 
@@ -31,14 +40,15 @@ async function run(
   );
   const log: string[] = [];
   const edits: CodesEdit[] = [];
+  const parameters: ParameterEdit[] = [];
   const remarks: Remark[] = [];
-  const unused = () => assert.fail('round to nearest needs ranges only');
+  const unused = () => assert.fail('not for round to nearest');
   const compute: Compute = {
     weight: unused,
     gptqFactor: unused,
     gptqColumns: unused,
-    weightRange({ name }) {
-      log.push(`observe ${name}`);
+    weightRange({ name }, _args, importance) {
+      log.push(`observe ${name}${importance === undefined ? '' : ` by ${importance.join()}`}`);
       const { absmax } = modules.find(m => m.name === name)!;
       return Promise.resolve({ min: new Float32Array(4).fill(-absmax), max: new Float32Array(4).fill(absmax / 2) });
     },
@@ -47,19 +57,27 @@ async function run(
     options,
     schemes,
     compute,
-    statistics: { seen: { tokens: 0, sequences: 0 }, take: unused },
     random: random(0),
-    measure: unused,
+    statistics: {
+      take: <Result>({ site, observer }: Observation) => {
+        log.push(`take ${observer} of ${site}`);
+        const range = { min: Float32Array.of(-1), max: Float32Array.of(1) };
+        return Promise.resolve((observer === 'energy' ? Float64Array.of(1, 2) : range) as Result);
+      },
+      seen: { tokens: 8, sequences: 1 },
+    },
     emit(edit) {
-      assert.ok(edit.kind === 'codes');
-      log.push(`emit ${edit.module}`);
-      edits.push(edit);
+      log.push(`emit ${edit.kind === 'parameter' ? edit.name : edit.module}`);
+      if (edit.kind === 'codes') edits.push(edit);
+      if (edit.kind === 'parameter') parameters.push(edit);
       return Promise.resolve();
     },
     report: remark => void remarks.push(remark),
+    measure: unused,
     signal,
   });
-  return { log, edits, remarks, codes: quantization.plan(options, part, schemes).codes };
+  const { codes, observe } = quantization.plan(options, part, schemes);
+  return { log, edits, parameters, remarks, codes, observe };
 }
 
 describe('QuantizationModifier', () => {
@@ -97,6 +115,48 @@ describe('QuantizationModifier', () => {
     assert.deepEqual([of('q'), of('k'), of('v'), of('o')], [shared, shared, null, globalScale(2, 'BF16')]);
     assert.notEqual(shared, globalScale(2, 'BF16'));
     assert.ok(log.indexOf('emit q') > log.indexOf('observe k'));
+  });
+
+  it('stores scales of activations from what was observed, before it looks at weights', async () => {
+    const { log, parameters, observe } = await run([{ ...moduleOf('q', 'BF16'), absmax: 1, scheme: 'FP8' }]);
+    assert.deepEqual(log, ['take static_minmax of q.input', 'emit q.input_scale', 'observe q', 'emit q']);
+    assert.deepEqual(
+      observe!.map(({ site }) => site),
+      ['q.input'],
+    );
+    assert.equal(parameters.length, 1);
+  });
+
+  it('gives each module of a fused family the global scale of its own input', async () => {
+    const { parameters } = await run([
+      { ...moduleOf('q', 'BF16', 'qkv'), absmax: 1, scheme: 'NVFP4' },
+      { ...moduleOf('k', 'BF16', 'qkv'), absmax: 4, scheme: 'NVFP4' },
+    ]);
+    assert.deepEqual(
+      parameters.map(({ name, values }) => [name, ...Array.from(values)]),
+      [
+        ['q.input_global_scale', globalScale(1, 'BF16')],
+        ['k.input_global_scale', globalScale(1, 'BF16')],
+      ],
+    );
+  });
+
+  it('lends the energy of inputs to observers that weigh by it, and asks for it nowhere else', async () => {
+    const { log, observe } = await run([
+      { ...moduleOf('q', 'BF16'), absmax: 1, scheme: 'W4A16 imatrix_mse' },
+      { ...moduleOf('e', 'BF16'), classes: ['Embedding', 'Module'], absmax: 1, scheme: 'W4A16 imatrix_mse' },
+      { ...moduleOf('k', 'BF16'), absmax: 1, scheme: 'W4A16' },
+    ]);
+    assert.deepEqual(observe, [{ site: 'q.input', observer: 'energy' }]);
+    assert.deepEqual(log, [
+      'take energy of q.input',
+      'observe q by 1,2',
+      'emit q',
+      'observe e',
+      'emit e',
+      'observe k',
+      'emit k',
+    ]);
   });
 
   it('hands the arithmetic on', async () => {

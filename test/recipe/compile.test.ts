@@ -238,6 +238,218 @@ modifiers:
   });
 });
 
+describe('compile, of activations, attention and cache', () => {
+  let llama: Model;
+  before(async () => {
+    llama = await modelOf();
+  });
+
+  /** One QuantizationModifier per line, and a text for calibration on the last. */
+  const calibrated = (...options: string[]) =>
+    parse(
+      `version: 1\nmodifiers:\n${options.map(line => `  - QuantizationModifier: ${line}\n`).join('')}calibration: {dataset: a.txt}\n`,
+    );
+  const group = (text: string) => calibrated(`{config_groups: {g: {${text}}}}`);
+  const fp8 = 'num_bits: 8, type: float';
+  const work = (plan: Plan, part: string) => plan.parts.find(own => own.part.id === part)!.steps[0]!;
+
+  it('plans what is observed and what is stored for it, part by part', () => {
+    const plan = compile(calibrated(`{scheme: FP8, ignore: [lm_head], kv_cache_scheme: {${fp8}}}`), llama);
+    assert.equal(plan.calibrated, true);
+    assert.deepEqual(plan.warnings, []);
+    const { observe, parameters } = work(plan, 'layers.1');
+    assert.deepEqual(
+      observe.slice(0, 4).map(({ site, observer }) => `${site} ${observer}`),
+      ['self_attn.k', 'self_attn.v', 'self_attn.q_proj.input', 'self_attn.k_proj.input'].map(
+        site => `model.layers.1.${site} static_minmax`,
+      ),
+    );
+    assert.deepEqual([observe.length, parameters.length], [9, 9]);
+    assert.deepEqual(
+      plan.parts.filter(({ steps }) => steps.length > 0).map(({ part }) => part.id),
+      ['layers.0', 'layers.1'],
+    );
+    assert.equal(plan.outcome.cache!.strategy, 'tensor');
+  });
+
+  it('needs no calibration where nothing is stored', () => {
+    const dynamic = `{kv_cache_scheme: {${fp8}, strategy: token, dynamic: true}}`;
+    const plan = compile(recipe('{scheme: FP8_DYNAMIC}', dynamic), llama);
+    assert.equal(plan.calibrated, false);
+    assert.equal(plan.outcome.cache!.dynamic, true);
+    assert.ok(plan.parts.every(({ steps }) => steps.every(({ parameters }) => parameters.length === 0)));
+  });
+
+  it('writes one kv_cache_scheme where all attention modules keep keys and values alike', () => {
+    const all = compile(group(`targets: [LlamaAttention], input_activations: {${fp8}}`), llama);
+    assert.equal(all.outcome.cache!.num_bits, 8);
+    const one = compile(group(`targets: [model.layers.0.self_attn], input_activations: {${fp8}}`), llama);
+    assert.equal(one.outcome.cache, null);
+    assert.deepEqual(warnings(one), [
+      '3:28 model.layers.1.self_attn keeps keys and values in another way, so config.json has no kv_cache_scheme',
+    ]);
+  });
+
+  const cases: [name: string, options: string, expected: string][] = [
+    [
+      'static inputs by group',
+      `{config_groups: {g: {targets: [lm_head], input_activations: {num_bits: 8, group_size: 32}}}}`,
+      '3:68 lm_head: static input activations cannot use strategy group | write strategy: tensor, or dynamic: true',
+    ],
+    [
+      'static outputs by token group',
+      `{config_groups: {g: {targets: [lm_head], output_activations: {num_bits: 8, group_size: 16}}}}`,
+      '3:68 lm_head: static output activations cannot use strategy group | write strategy: tensor, or dynamic: true',
+    ],
+    [
+      'static inputs of an embedding',
+      '{scheme: FP8, targets: [Embedding]}',
+      '3:36 model.embed_tokens: an embedding has no input activations with a scale | give embeddings a group of their own, with weights only',
+    ],
+    [
+      'a cache by channel',
+      `{kv_cache_scheme: {${fp8}, strategy: channel}}`,
+      '3:82 model.layers.*.self_attn (2 modules): keys and values cannot use strategy channel | write strategy: tensor or attn_head, or dynamic: true',
+    ],
+    [
+      'a cache with a global scale',
+      '{kv_cache_scheme: {num_bits: 4, type: float, strategy: tensor_group, group_size: 16, dynamic: local}}',
+      '3:121 model.layers.*.self_attn (2 modules): keys and values cannot use dynamic: local | write strategy: tensor or attn_head, or dynamic: true',
+    ],
+    [
+      'queries by group',
+      `{config_groups: {g: {targets: [LlamaAttention], input_activations: {${fp8}, group_size: 16}}}}`,
+      '3:75 model.layers.*.self_attn (2 modules): queries cannot use strategy group | write strategy: tensor or attn_head, or dynamic: true',
+    ],
+    [
+      'an observer that sees weights only',
+      `{kv_cache_scheme: {${fp8}, observer: imatrix_mse}}`,
+      '3:82 model.layers.*.self_attn (2 modules): the observer imatrix_mse is for weights, not for keys and values | ' +
+        'static_minmax sees every batch; minmax takes a moving average',
+    ],
+  ];
+  for (const [name, options, expected] of cases) {
+    it(`refuses ${name}, in place`, () => {
+      assert.deepEqual(errors(calibrated(options), llama), [expected]);
+    });
+  }
+
+  it('refuses two modifiers with a scheme for the cache', () => {
+    assert.deepEqual(
+      errors(calibrated(`{scheme: FP8, kv_cache_scheme: {${fp8}}}`, `{kv_cache_scheme: {${fp8}}}`), llama),
+      [
+        '4:28 model.layers.*.self_attn: modifier 1 (QuantizationModifier) gives a scheme already, and a cache has one | leave it to one of the two modifiers',
+      ],
+    );
+  });
+
+  it('warns of the observer that forgets, and of zero points that vLLM does not load', () => {
+    const plan = compile(
+      calibrated(
+        '{scheme: FP8, input_observer: memoryless_minmax, kv_cache_scheme: {num_bits: 8, symmetric: false, observer: memoryless-minmax}}',
+      ),
+      llama,
+    );
+    assert.deepEqual(
+      plan.warnings.map(({ message }) => message.replace(/^.*?: /, '')),
+      [
+        'memoryless_minmax forgets: of static input activations only the last batch counts',
+        'keys and values are asymmetric, and vLLM does not load their zero points',
+        'memoryless_minmax forgets: of keys and values only the last batch counts',
+      ],
+    );
+  });
+
+  it('refuses to calibrate without data, and names the modules and the way out', () => {
+    assert.deepEqual(errors(recipe(`{scheme: NVFP4, targets: [lm_head], kv_cache_scheme: {${fp8}}}`), llama), [
+      '3:5 model.layers.*.self_attn, lm_head (3 modules): calibration data are needed | ' +
+        'add calibration: {dataset: FILE.txt}; round to nearest with dynamic activations (FP8_DYNAMIC, W4A16) needs none',
+    ]);
+    const [weighed] = errors(
+      recipe('{scheme: W8A8, targets: [lm_head, Embedding], weight_observer: imatrix_mse}'),
+      llama,
+    );
+    assert.match(weighed!, /^3:5 lm_head: calibration data are needed/, 'an embedding has no input to weigh by');
+  });
+
+  it('refuses to calibrate a model that cannot be run', async () => {
+    const { config, tensors } = tinyLlama({ layers: 1 });
+    const odd = { ...config, architectures: ['OddForCausalLM'], model_type: 'odd' };
+    const model = await loadModel(await writeModel({ config: odd, tensors }));
+    const [error, ...others] = errors(calibrated('{scheme: FP8}'), model);
+    assert.match(
+      error!,
+      /^3:5 calibration is needed, and models of architecture OddForCausalLM cannot be run \| round to nearest/,
+    );
+    assert.deepEqual(others, []);
+  });
+
+  it('refuses to judge a cache without scales', () => {
+    const text = `version: 1\nmodifiers:\n  - QuantizationModifier: {kv_cache_scheme: {strategy: token, dynamic: true}}\nevaluation: {data: a.txt}\n`;
+    assert.match(errors(parse(text), llama)[0]!, /^4:1 .*a dynamic kv_cache_scheme/);
+  });
+
+  it('weighs the errors of weights by the energy of their inputs, and separates tied embeddings for it', async () => {
+    const model = await modelOf({ tied: 'absent', layers: 1 });
+    const options = '{scheme: W8A8, targets: [lm_head, Embedding], weight_observer: imatrix_mse}';
+    const plan = compile(calibrated(options), model);
+    assert.deepEqual(work(plan, 'head').observe, [{ site: 'lm_head.input', observer: 'energy' }]);
+    assert.equal(plan.outcome.tied, false);
+  });
+});
+
+describe('compile, of a GPTQModifier without a scheme', () => {
+  const chain = (first: string, ...rest: string[]) =>
+    parse(
+      `version: 1\nmodifiers:\n  - QuantizationModifier: ${first}\n${rest.join('')}  - GPTQModifier: {}\ncalibration: {dataset: a.txt}\n`,
+    );
+
+  it('lets it make the codes, and the modifier that gave the scheme store the scales of activations', async () => {
+    const plan = compile(
+      chain('{scheme: FP8, targets: [lm_head], kv_cache_scheme: {num_bits: 8}}'),
+      await modelOf({ layers: 1 }),
+    );
+    const summary = (part: string) =>
+      plan.parts
+        .find(own => own.part.id === part)!
+        .steps.map(({ step, codes: made, parameters, observe }) => [
+          step.modifier.type,
+          made,
+          parameters.map(({ name }) => name),
+          observe.map(({ site, observer }) => `${observer} of ${site}`),
+        ]);
+    const kv = ['k', 'v'].map(side => `model.layers.0.self_attn.${side}`);
+    assert.deepEqual(summary('layers.0'), [
+      ['QuantizationModifier', [], kv.map(name => `${name}_scale`), kv.map(site => `static_minmax of ${site}`)],
+    ]);
+    assert.deepEqual(summary('head'), [
+      ['QuantizationModifier', [], ['lm_head.input_scale'], ['static_minmax of lm_head.input']],
+      ['GPTQModifier', ['lm_head'], [], ['hessian of lm_head.input']],
+    ]);
+    assert.equal(plan.outcome.schemes.get('lm_head')!.weights!.actorder, null, 'the scheme stays as it was given');
+  });
+
+  it('refuses it where there is no weight to inherit', async () => {
+    const parsed = chain(
+      '{config_groups: {g: {targets: [lm_head], input_activations: {strategy: token, dynamic: true}}}}',
+    );
+    const [error] = errors(parsed, await modelOf({ layers: 1 }));
+    assert.match(
+      error!,
+      /^4:5 there is no scheme to inherit: no modifier before it quantizes a weight \| add scheme: W4A16/,
+    );
+  });
+
+  it('separates a tied head, whose codes depend on what flows in', async () => {
+    const plan = compile(
+      chain('{scheme: FP8_DYNAMIC, targets: [Linear, Embedding]}'),
+      await modelOf({ tied: 'absent', layers: 1 }),
+    );
+    assert.equal(plan.outcome.tied, false);
+    assert.deepEqual([codes(plan, 'embedding'), codes(plan, 'head')], [['model.embed_tokens'], ['lm_head']]);
+  });
+});
+
 describe('compile, of work that does not exist yet', () => {
   let llama: Model;
   before(async () => {
@@ -247,13 +459,15 @@ describe('compile, of work that does not exist yet', () => {
   const sentence = (what: string) =>
     `this recipe is valid, but this version of tensorpress does not carry out ${what} yet`;
   const cases: [text: string, what: string, line: number][] = [
-    ['  - GPTQModifier: {scheme: W4A16}\n', 'GPTQModifier', 3],
-    ['  - SmoothQuantModifier: {}\n  - GPTQModifier: {scheme: W8A8}\n', 'SmoothQuantModifier and GPTQModifier', 3],
-    ['  - QuantizationModifier: {scheme: FP8}\n', 'static input activations (they need calibration)', 3],
-    ['  - QuantizationModifier: {scheme: W8A8, weight_observer: imatrix_mse}\n', 'the weight observer imatrix_mse', 3],
+    ['  - SmoothQuantModifier: {}\n', 'SmoothQuantModifier', 3],
     [
-      '  - QuantizationModifier: {scheme: W8A8, kv_cache_scheme: {num_bits: 8, type: float}}\nplugins: [./a.ts]\n',
-      'kv_cache_scheme and plugins',
+      '  - SmoothQuantModifier: {}\n  - SparseGPTModifier: {sparsity: 0.5}\n',
+      'SmoothQuantModifier and SparseGPTModifier',
+      3,
+    ],
+    [
+      '  - AWQModifier: {}\n  - QuantizationModifier: {scheme: W8A8}\nplugins: [./a.ts]\n',
+      'AWQModifier and plugins',
       3,
     ],
     [
@@ -277,7 +491,7 @@ describe('compile, of work that does not exist yet', () => {
   it('names real errors first', () => {
     const error = refused(
       parse(
-        'version: 1\nmodifiers:\n  - GPTQModifier: {scheme: W4A16}\n  - QuantizationModifier: {scheme: W8A8, targets: [q_proj]}\n',
+        'version: 1\nmodifiers:\n  - SmoothQuantModifier: {}\n  - QuantizationModifier: {scheme: W8A8, targets: [q_proj]}\n',
       ),
       llama,
     );

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PartResult } from '../../src/run/execute.js';
 import { plan } from '../../src/run/prepare.js';
@@ -151,6 +152,33 @@ describe('summarizePlan', () => {
     assert.equal(summary.warnings.length, 1);
     assert.ok(summary.runtimes.every(({ loads }) => loads));
     assert.equal(summary.recipe, 'recipe.yaml');
+  });
+
+  it('lists what attention becomes, and what calibration data are for', async () => {
+    const options = '{scheme: FP8, ignore: [lm_head], kv_cache_scheme: {num_bits: 8, type: float}}';
+    const text = join(tempFolder(), 'a.txt');
+    writeFileSync(text, 'some words\n'.repeat(200));
+    const { attention, observed, steps, runtimes } = await plan({
+      recipe: writeRecipe(options),
+      model: await writeModel(tinyLlama({ layers: 2 })),
+      out: join(tempFolder(), 'out'),
+      set: [`calibration.dataset=${text}`],
+    });
+    assert.deepEqual(
+      attention.map(({ module, queries, cache }) => [module, queries, cache.type]),
+      [
+        ['model.layers.0.self_attn', null, 'float'],
+        ['model.layers.1.self_attn', null, 'float'],
+      ],
+    );
+    assert.deepEqual(observed, { static_minmax: 14 + 4 });
+    assert.equal(steps[0]!.modules, 16);
+    assert.ok(runtimes.every(({ loads }) => loads));
+  });
+
+  it('names no arithmetic where no codes are made', async () => {
+    const { steps } = await summaryOf('{kv_cache_scheme: {num_bits: 8, strategy: token, dynamic: true}}');
+    assert.equal(steps[0]!.arithmetic, undefined);
   });
 
   it('estimates disk exactly, memory and time above nothing', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { runtimeAdvice } from '../../src/run/runtimes.js';
-import type { QuantizationScheme } from '../../src/schemes/args.js';
+import { normalizeArgs, type QuantizationScheme } from '../../src/schemes/args.js';
 import { inferFormat } from '../../src/schemes/formats.js';
 import { preset } from '../../src/schemes/presets.js';
 import { normalizeScheme } from '../../src/schemes/scheme.js';
@@ -25,6 +25,7 @@ describe('runtimeAdvice', () => {
     'W8A16',
     'W4A16_ASYM',
     'W8A8',
+    'FP8',
     'FP8_DYNAMIC',
     'FP8_BLOCK',
     'NVFP4A16',
@@ -54,6 +55,22 @@ describe('runtimeAdvice', () => {
   for (const [what, scheme, reason, kind] of against) {
     it(`advises against ${what}`, () => assert.match(vllm(scheme, kind)!, reason));
   }
+
+  it('advises against quantized outputs', () => {
+    const scheme = group({ num_bits: 8, type: 'float' }, { output_activations: { num_bits: 8, type: 'float' } });
+    assert.equal(vllm(scheme), 'does not quantize outputs');
+  });
+
+  it('knows what vLLM keeps in its cache', () => {
+    const of = (cache: object) => {
+      const { scheme } = scheduled(preset('UNQUANTIZED', [])!);
+      const attention = { cache: normalizeArgs(cache).args!, dtype: 'BF16' as const };
+      return runtimeAdvice([{ kind: 'LlamaAttention', scheme: { ...scheme, attention } }]).map(({ reason }) => reason);
+    };
+    assert.deepEqual(of({ num_bits: 8, type: 'float' }), [undefined, undefined]);
+    assert.deepEqual(of({ num_bits: 8 }), [undefined, 'keeps keys and values in fp8, by no other kv_cache_scheme']);
+    assert.match(of({ num_bits: 8, type: 'float', strategy: 'attn_head' })[1]!, /only where it runs FlashAttention 3/);
+  });
 
   it('takes the first reason of any module, and each runtime by itself', () => {
     const advice = runtimeAdvice([scheduled(preset('W4A16', ['Linear'])!), scheduled(preset('W3A16', ['Linear'])!)]);

@@ -187,6 +187,8 @@ function reportOf(modules: readonly ModuleReport[], layers: number, weights: key
           ],
         },
       ],
+      attention: [],
+      observed: {},
       size,
       bits_per_weight: (size.after * 8) / parameters,
       bits_per_quantized_weight: bits,

@@ -15,9 +15,7 @@ export function guardModifier(modifier: Modifier, file: string): Modifier {
     type,
     schema: modifier.schema,
     flows: modifier.flows ?? false,
-    ...(modifier.inherits && {
-      inherits: options => blame.sync('inherits', () => modifier.inherits!(options) === true),
-    }),
+    ...(modifier.inherits && { inherits: options => blame.sync('inherits', () => modifier.inherits!(options)) }),
     ...(modifier.schemes && {
       schemes: (options, model) =>
         blame.sync('schemes', () => {

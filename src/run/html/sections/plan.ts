@@ -23,7 +23,7 @@ export function planSection({ report }: View): Section {
     id: 'plan',
     title: 'Plan',
     lead: markup`${printable(plan.recipe)} → ${printable(model.name)}: ${printable(facts.join(', '))}.`,
-    body: markup`${treatments(modules)}${patterns(plan.steps)}${runtimes(plan.runtimes)}${files(plan.outputs)}`,
+    body: markup`${treatments(modules)}${attention(plan.attention)}${patterns(plan.steps)}${runtimes(plan.runtimes)}${files(plan.outputs)}`,
   };
 }
 
@@ -49,7 +49,22 @@ ${plainTable('What became what', ['weights', 'inputs', 'format', 'modules', 'bef
 }
 
 function inputs(scheme: ModuleSummary['scheme']): string {
-  return schemeName(scheme?.input_activations);
+  const { input_activations, output_activations } = scheme ?? {};
+  const outputs = output_activations ? `, outputs ${schemeName(output_activations)}` : '';
+  return schemeName(input_activations) + outputs;
+}
+
+function attention(modules: PlanSummary['attention']): Markup | undefined {
+  if (modules.length === 0) return undefined;
+  const kinds = new Map<string, { cells: string[]; count: number }>();
+  for (const { queries, cache } of modules) {
+    const cells = [schemeName(queries), schemeName(cache)];
+    const key = JSON.stringify(cells);
+    kinds.set(key, { cells, count: (kinds.get(key)?.count ?? 0) + 1 });
+  }
+  const rows = [...kinds.values()].map(({ cells, count }) => [...cells, whole(count)]);
+  return markup`<h3>Attention</h3>
+${plainTable('Attention', ['queries', 'keys and values', 'modules'], rows, { figures: 1 })}`;
 }
 
 function patterns(steps: PlanSummary['steps']): Markup | undefined {
