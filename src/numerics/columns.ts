@@ -102,9 +102,14 @@ function quantizeLanes(
     }
   }
 
+  // the reference takes codes from dequantized values once more, and there a zero loses its sign
+  const negativeZero = args.type === 'float' ? 1 << (args.num_bits - 1) : NaN;
   for (let i = 0; i < columns; i++) {
     const column = columnAt(i);
-    for (let row = from; row < to; row++) result.codes[row * columns + column] = at.codes[i * LANES + row - from]!;
+    for (let row = from; row < to; row++) {
+      const code = at.codes[i * LANES + row - from]!;
+      result.codes[row * columns + column] = code === negativeZero ? 0 : code;
+    }
   }
   result.loss.set(at.loss.subarray(0, to - from), from);
 }

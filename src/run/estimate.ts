@@ -4,11 +4,13 @@ import { qparams } from '../numerics/qparams.js';
 import type { Observer } from '../observers/observer.js';
 import { weightObserver } from '../observers/table.js';
 import type { Output } from '../outputs/output.js';
+import { planPasses } from '../recipe/passes.js';
 import type { Plan } from '../recipe/plan.js';
 import { observersOf } from '../recipe/plugins/plugins.js';
 import { weightedModules } from '../runtime/model/model.js';
 import type { FormatName, QuantizationArgs } from '../schemes/args.js';
 import { weightGrid } from '../schemes/grids.js';
+import { calibrationCost } from './calibrate/cost.js';
 import { createJobs, type Jobs } from './pool.js';
 import { threadsFor } from './threads.js';
 import { CHUNK_ELEMENTS, createBuffers, weightRows } from './weights.js';
@@ -51,12 +53,17 @@ export async function estimate(plan: Plan, outputs: readonly Output[], now: () =
   } finally {
     await jobs.close();
   }
+  const passes = planPasses(plan);
+  const flowing = passes && calibrationCost(plan, passes);
   const source = [...model.source.tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0);
   const written = outputs.reduce((sum, { files }) => sum + files.reduce((n, { bytes }) => n + bytes, 0), 0);
   return {
-    seconds: seconds + (source + written) / COPY_RATE,
-    memoryBytes: process.memoryUsage.rss() + ((threads + 1) * CHUNK_ELEMENTS + blocks) * BYTES_IN_WORK,
-    diskBytes: written,
+    seconds: seconds + (source + written) / COPY_RATE + (flowing?.seconds ?? 0),
+    memoryBytes:
+      process.memoryUsage.rss() +
+      ((threads + 1) * CHUNK_ELEMENTS + blocks) * BYTES_IN_WORK +
+      (flowing?.memoryBytes ?? 0),
+    diskBytes: written + (flowing?.diskBytes ?? 0),
   };
 }
 
