@@ -4,6 +4,7 @@ import type { QuantizationError } from '../numerics/error.js';
 import { random } from '../numerics/random.js';
 import type { Edit, Remark, Statistics } from '../modifiers/modifier.js';
 import type { Output } from '../outputs/output.js';
+import { observersOf } from '../recipe/plugins/plugins.js';
 import type { PartWork, Plan, StepWork } from '../recipe/plan.js';
 import { observerName } from '../schemes/observer-names.js';
 import type { Calibration } from './calibrate/calibration.js';
@@ -15,7 +16,7 @@ import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
 import type { Jobs } from './pool.js';
 import type { Progress } from './progress.js';
-import { checkedDense, parameterBytes, unannounced } from './taken.js';
+import { checkEmitted, checkedCodes, checkedDense, parameterBytes, unannounced } from './taken.js';
 import { tensorPieces, type Buffers } from './weights.js';
 
 /** What a run measured of a module that became codes. */
@@ -136,7 +137,7 @@ async function executePart(
     sources[tensor] = sha256;
   };
 
-  const take = async (edit: Edit, { step, parameters }: StepWork) => {
+  const take = async (edit: Edit, { step, parameters, codes, dense }: StepWork) => {
     const { index } = step;
     const before = (other: number) => other < index;
     if (edit.kind === 'parameter') {
@@ -149,11 +150,13 @@ async function executePart(
     const weight = byName.get(edit.module)?.weight;
     if (weight === undefined) throw unannounced(edit.module, step, part.id);
     if (edit.kind === 'dense') {
+      if (!dense.includes(edit.module)) throw unannounced(edit.module, step, part.id);
       edits.addDense(index, checkedDense(edit, weight, step));
       return;
     }
     const args = plan.outcome.schemes.get(edit.module)?.weights;
-    if (args == null) throw unannounced(edit.module, step, part.id);
+    if (args == null || !codes.includes(edit.module)) throw unannounced(edit.module, step, part.id);
+    checkedCodes(edit, weight, args, step);
     if (calibration !== undefined && step.flows) edits.addCodes(index, edit, args);
     const { read, stored, error, usage, referenceError } = await encode({
       ...{ edit, weight, args, outputs, jobs, buffers },
@@ -186,16 +189,27 @@ async function executePart(
       remarks.push(remark);
       onEvent({ type: 'remark', ...remark });
     };
+    onEvent({ type: 'step', part: part.id, modifier: modifier.type });
+    const emitted = new Set<string>();
+    // one after the other, whether the modifier waits for them or not
+    let taken = Promise.resolve();
     await modifier.edit(part, {
       options: options as never,
       schemes: own.schemes,
       statistics: (await flowing?.statistics(step.index)) ?? NOTHING_SEEN,
       compute: computeOn(
         edits.view(other => other < step.index),
-        { jobs, buffers, report },
+        { jobs, buffers, report, observers: observersOf(plan.plugins) },
       ),
       random: random(plan.recipe.calibration?.seed ?? 0, modifier.type, step.index, part.id),
-      emit: edit => take(edit, own),
+      emit(edit) {
+        taken = taken.then(async () => {
+          await take(edit, own);
+          emitted.add(edit.kind === 'parameter' ? edit.name : edit.module);
+        });
+        taken.catch(() => {}); // reported where it is awaited
+        return taken;
+      },
       report,
       measure(module, found) {
         figures.set(module, { ...figures.get(module), ...found });
@@ -203,6 +217,8 @@ async function executePart(
       },
       signal,
     });
+    await taken;
+    checkEmitted(own, emitted, part.id);
   }
   for (const [module, found] of figures) if (modules[module]) modules[module] = { ...modules[module], figures: found };
   const states = (await flowing?.end()) ?? [];
@@ -228,7 +244,7 @@ async function executePart(
 
 /** A weight is observed once, so averaging forms run as their memoryless ones; run.json says so. */
 function observerThatRan(given: string | null): string {
-  const name = observerName(given ?? 'memoryless_minmax')!;
+  const name = observerName(given ?? 'memoryless_minmax') ?? given!;
   const memoryless: Record<string, string> = {
     minmax: 'memoryless_minmax',
     static_minmax: 'memoryless_minmax',

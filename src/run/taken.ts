@@ -1,8 +1,10 @@
 import { TensorpressError } from '../errors.js';
 import { firstNonFinite, narrow } from '../numerics/dtypes.js';
-import type { DenseEdit, ParameterEdit, ParameterSpec } from '../modifiers/modifier.js';
-import type { Step } from '../recipe/plan.js';
+import type { CodesEdit, DenseEdit, ParameterEdit, ParameterSpec } from '../modifiers/modifier.js';
+import type { Step, StepWork } from '../recipe/plan.js';
 import type { Weight } from '../runtime/model/model.js';
+import type { QuantizationArgs } from '../schemes/args.js';
+import { weightGrid } from '../schemes/grids.js';
 
 // What a modifier emits is checked before anything of it is written: it may be a user's.
 
@@ -25,6 +27,41 @@ export function checkedDense(edit: DenseEdit, { rows, columns }: Weight, { modif
   const at = firstNonFinite(weight);
   if (at >= 0) throw wrong(`a weight that is ${weight[at]} at [${Math.floor(at / columns)}, ${at % columns}]`);
   return edit;
+}
+
+/** @throws TensorpressError PLUGIN when codes or their parameters do not fit the weight, or a scale is not finite */
+export function checkedCodes(
+  edit: CodesEdit,
+  { rows, columns }: Weight,
+  args: QuantizationArgs,
+  { modifier }: Step,
+): CodesEdit {
+  const { module, codes, scale, zeroPoint, globalScale, groupIndex = null } = edit;
+  const { gridRows, gridColumns } = weightGrid(args, rows, columns);
+  const blocks = gridRows * gridColumns;
+  const wrong = (what: string) =>
+    new TensorpressError('PLUGIN', `${modifier.type} gives ${module} ${what}`, { place: { module } });
+  const count = (what: string, values: ArrayLike<number> | null, wanted: number) => {
+    if (values !== null && values.length !== wanted) throw wrong(`${values.length} ${what}, not ${wanted}`);
+  };
+  count('scales', scale, blocks);
+  count('zero points', zeroPoint, blocks);
+  count('indexes of groups', groupIndex, columns);
+  if (codes !== 'nearest') count('codes', codes, rows * columns);
+  const at = scale.findIndex(s => !Number.isFinite(s));
+  if (at >= 0) throw wrong(`a scale that is ${scale[at]}`);
+  if (globalScale !== null && !Number.isFinite(globalScale)) throw wrong(`a global scale that is ${globalScale}`);
+  return edit;
+}
+
+/** @throws TensorpressError PLUGIN when something was announced and not emitted: it would be missing in the files */
+export function checkEmitted({ step, codes, parameters }: StepWork, emitted: ReadonlySet<string>, part: string): void {
+  const missing = [...codes, ...parameters.map(({ name }) => name)].find(name => !emitted.has(name));
+  if (missing === undefined) return;
+  throw new TensorpressError('PLUGIN', `${step.modifier.type} does not emit ${missing}, which its plan announces`, {
+    place: { part },
+    hint: 'edit emits the codes of every module and every tensor that plan names; a weight of dense may stay as it is',
+  });
 }
 
 /** @throws TensorpressError PLUGIN when there are too many or too few values, or one is not finite */

@@ -176,7 +176,8 @@ function reportOf(modules: readonly ModuleReport[], layers: number, weights: key
         tied_embeddings: true,
         notes: ['49 norms and 72 biases have no scheme and are copied'],
       },
-      steps: [
+      plugins: [],
+    steps: [
         {
           modifier: 'QuantizationModifier',
           modules: coded.length,

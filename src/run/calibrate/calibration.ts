@@ -1,7 +1,7 @@
 import { TensorpressError } from '../../errors.js';
 import type { Observation, Statistics } from '../../modifiers/modifier.js';
 import { valueObserver } from '../../observers/table.js';
-import type { Seen } from '../../observers/observer.js';
+import type { Observer, Seen } from '../../observers/observer.js';
 import type { Pass, Passes } from '../../recipe/passes.js';
 import type { Engine, Tensor } from '../../runtime/engine/engine.js';
 import type { Decoder, Graph, Op, Value } from '../../runtime/model/graph.js';
@@ -25,6 +25,8 @@ export interface CalibrationOptions {
   readonly model: Model;
   readonly batches: readonly Batch[];
   readonly passes: Passes;
+  /** Those of plugins. */
+  readonly observers?: readonly Observer[];
   /** Where hidden states lie between parts: the state folder of the run. */
   readonly folder: string;
   /** Called between pieces of work, with the share of a pass over the part that is done: may throw to stop. */
@@ -48,7 +50,7 @@ export interface PartCalibration {
 }
 
 export function openCalibration(options: CalibrationOptions): Calibration {
-  const { engine, decoder, model, batches, passes, folder, tick } = options;
+  const { engine, decoder, model, batches, passes, folder, tick, observers = [] } = options;
   const streams = new Map<number, HiddenStates>();
   let reader: Reader = openReader(model, undefined);
   const current: Reader = { shape: tensor => reader.shape(tensor), read: (tensor, how) => reader.read(tensor, how) };
@@ -160,7 +162,7 @@ export function openCalibration(options: CalibrationOptions): Calibration {
         const columns = place.expert === undefined ? widthIn(own, place.value) : widthInExpert(own, place);
         const size = args?.strategy === 'attn_head' ? headDimOf(own)! : columns;
         const spec = { columns, size, args, dtype: model.dtype, options: { ...args?.observer_kwargs, ...options } };
-        return new Watch(key, place, valueObserver(observer)!, spec);
+        return new Watch(key, place, valueObserver(observer, observers)!, spec);
       };
 
       /** All tokens through one expert. */
