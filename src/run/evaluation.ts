@@ -16,6 +16,7 @@ import { runnable, type Runnable } from './forward/runnable.js';
 import { generationsOf, promptsOf } from './generations.js';
 import { judgeAgainst, judgeAlone, type Judge } from './judge.js';
 import { createLogitsOutput } from './logits-output.js';
+import { cachedPerplexity, type CacheOptions, type Measured } from './perplexity-cache.js';
 import { progress } from './share.js';
 import { Stopping } from './stopping.js';
 import { judgeTask, readTask } from './task.js';
@@ -69,7 +70,8 @@ export async function evaluateModels(
   if (other !== undefined) checkPair(own, other, base!);
   const { vocabulary } = own.decoder;
   const folder = options.tokenizer ?? model.folder;
-  const { rows: windows, notes, sha256 } = await windowsOf(options, folder, vocabulary);
+  const read = await windowsOf(options, folder, vocabulary);
+  const { rows: windows, notes, sha256 } = read;
   const prompts =
     options.generate === undefined
       ? undefined
@@ -88,20 +90,19 @@ export async function evaluateModels(
     const file =
       options.logits === undefined ? undefined : await createLogitsOutput(options.logits, batches, vocabulary);
     try {
-      const began = performance.now();
       const forward = ({ decoder, reader }: Runnable): Forward => ({ engine, decoder, reader, batches });
       const forwards = [own, ...(other ? [other] : [])].map(forward);
       const tick = progress(forwards, tell);
       const [mine, theirs] = forwards.map(run => ({ ...run, tick }));
-      const judgement =
+      const judge = async () =>
         theirs === undefined
           ? alone(await judgeAlone(mine!, windows, file), lengthsOf(windows))
-          : await against(mine!, theirs, {
-              windows,
-              file,
-              unlike: unlikeBasis(model) ?? unlikeBasis(base!),
-            });
-      const seconds = (performance.now() - began) / 1000;
+          : against(mine!, theirs, { windows, file, unlike: unlikeBasis(model) ?? unlikeBasis(base!) });
+      const cache = cacheFor(options, base);
+      const { measured: judgement, known } =
+        cache === undefined
+          ? { measured: await measured(judge), known: false }
+          : await cachedPerplexity({ model, rows: read, engine }, cache, () => measured(judge));
       const task = questions && (await judgeTask(questions, { engine, model: own, base: other, tell }));
       const texts =
         prompts &&
@@ -125,12 +126,11 @@ export async function evaluateModels(
         ...judgement,
         ...(texts?.generations && { generations: texts.generations }),
         ...(task && { task }),
-        seconds,
-        tokens_per_second: tokens / seconds,
-        peak_memory_bytes: process.resourceUsage().maxRSS * 1024,
+        tokens_per_second: tokens / judgement.seconds,
+        peak_memory_bytes: (task ?? texts) ? peakMemory() : judgement.peak_memory_bytes,
         engine: engine.description,
         rows_sha256: sha256,
-        notes: [...notes, ...judgement.notes, ...(texts?.notes ?? [])],
+        notes: [...notes, ...(known ? [FROM_CACHE] : []), ...judgement.notes, ...(texts?.notes ?? [])],
         logits: options.logits === undefined ? null : resolve(options.logits),
       };
     } catch (error) {
@@ -138,6 +138,28 @@ export async function evaluateModels(
       throw error;
     }
   });
+}
+
+const FROM_CACHE =
+  'perplexity from the cache: same model, text and settings; speed and memory are those of the run that measured it';
+
+/** The cache for what is asked; undefined where there is more to do than to measure a perplexity. */
+function cacheFor(
+  { cacheDir, force = false, logits, task }: EvaluateOn,
+  base: Model | undefined,
+): CacheOptions | undefined {
+  const more = base !== undefined || logits !== undefined || task !== undefined;
+  return cacheDir === undefined || more ? undefined : { folder: cacheDir, force };
+}
+
+async function measured(judge: () => Promise<Judgement>): Promise<Measured> {
+  const began = performance.now();
+  const judgement = await judge();
+  return { ...judgement, seconds: (performance.now() - began) / 1000, peak_memory_bytes: peakMemory() };
+}
+
+function peakMemory(): number {
+  return process.resourceUsage().maxRSS * 1024;
 }
 
 /** Opens an engine for some work. Native code computes in this thread until it is closed, and ending the thread would end the process. */
