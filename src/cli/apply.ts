@@ -2,6 +2,8 @@ import { apply, type ApplyOptions } from '../run/apply.js';
 import type { RunEvent } from '../run/events.js';
 import { isCompared, klEstimate, type ComparedQuality } from '../run/quality.js';
 import { worstModules, type Report } from '../run/report.js';
+import { taskRows } from '../run/task-rows.js';
+import type { TaskResult } from '../run/task.js';
 import { formatBytes, formatDuration } from '../run/units.js';
 import { partFollower, showDownload } from './follow.js';
 import { planLines } from './plan-view.js';
@@ -55,6 +57,11 @@ function qualityRow(quality: ComparedQuality): string[] {
   return ['perplexity', base_perplexity.toFixed(3), perplexity.toFixed(3), `KL ${klEstimate(quality)} nats`];
 }
 
+function taskRow(task: TaskResult): string[] {
+  const [own, base] = taskRows(task);
+  return ['right answers', base?.value ?? '', own!.value, `95 % within ${own!.interval}`];
+}
+
 function doneLines(report: Report, out: string, { color }: Screen): string[] {
   const { size, plan, quality } = report;
   const before = (size.before * 8) / plan.model.parameters;
@@ -70,6 +77,7 @@ function doneLines(report: Report, out: string, { color }: Screen): string[] {
         quantized === null ? '' : `${quantized.toFixed(2)} where quantized`,
       ],
       ...(isCompared(quality) ? [qualityRow(quality)] : []),
+      ...(quality?.task === undefined ? [] : [taskRow(quality.task)]),
     ],
     { right: [1, 2], gap: 5 },
   );

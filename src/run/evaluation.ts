@@ -13,14 +13,14 @@ import { quantizationOf, transformEntries } from './compressed.js';
 import { batchesOf } from './forward/batches.js';
 import type { Forward } from './forward/forward.js';
 import { runnable, type Runnable } from './forward/runnable.js';
-import { generationsOf, promptsOf } from './generations.js';
+import { generationsOf } from './generations.js';
 import { judgeAgainst, judgeAlone, type Judge } from './judge.js';
 import { createLogitsOutput } from './logits-output.js';
 import { cachedPerplexity, type CacheOptions, type Measured } from './perplexity-cache.js';
+import { readFor } from './reading.js';
 import { progress } from './share.js';
 import { Stopping } from './stopping.js';
-import { judgeTask, readTask } from './task.js';
-import { windowsOf } from './windows.js';
+import { judgeTask } from './task.js';
 
 /** The work of `evaluate`. */
 export function runEvaluation(
@@ -69,14 +69,8 @@ export async function evaluateModels(
   const other = base && (await runnable(base));
   if (other !== undefined) checkPair(own, other, base!);
   const { vocabulary } = own.decoder;
-  const folder = options.tokenizer ?? model.folder;
-  const read = await windowsOf(options, folder, vocabulary);
-  const { rows: windows, notes, sha256 } = read;
-  const prompts =
-    options.generate === undefined
-      ? undefined
-      : await promptsOf(options.prompts, windows, model, { folder, vocabulary });
-  const questions = options.task === undefined ? undefined : await readTask(options.task, { folder, vocabulary });
+  const reading = await readFor(model, options, vocabulary);
+  const { rows: windows, notes, sha256 } = reading.windows;
   const rows = windows.map(({ ids }) => ids);
   const batches = batchesOf(rows, { alone: own.alone || (other?.alone ?? false) });
   const tokens = batches.reduce((sum, { ids }) => sum + ids.length, 0);
@@ -102,16 +96,16 @@ export async function evaluateModels(
       const { measured: judgement, known } =
         cache === undefined
           ? { measured: await measured(judge), known: false }
-          : await cachedPerplexity({ model, rows: read, engine }, cache, () => measured(judge));
-      const task = questions && (await judgeTask(questions, { engine, model: own, base: other, tell }));
+          : await cachedPerplexity({ model, rows: reading.windows, engine }, cache, () => measured(judge));
+      const task = reading.task && (await judgeTask(reading.task, { engine, model: own, base: other, tell }));
       const texts =
-        prompts &&
+        reading.prompts &&
         other &&
         (await generationsOf({
           engine,
           model: { ...own, name: model.name },
           base: { ...other, name: base!.name },
-          prompts,
+          prompts: reading.prompts,
           tokens: options.generate!,
           onToken: (done, total) => tell({ type: 'progress', part: 'texts', done, total }),
         }));

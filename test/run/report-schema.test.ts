@@ -40,6 +40,7 @@ describe('report.schema.json', () => {
       assert.deepEqual(complaints(fakeReport({ weights })), []);
     for (const quality of ['in layers 0-2', 'everywhere', 'equal', 'alone'] as const) {
       assert.deepEqual(complaints(fakeReport({ quality })), [], quality);
+      assert.deepEqual(complaints(fakeReport({ quality, asked: true })), [], quality);
     }
   });
 
