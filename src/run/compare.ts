@@ -4,7 +4,7 @@ import { parse, stringify } from 'yaml';
 import { TensorpressError } from '../errors.js';
 import type { Interval } from '../evaluation/bootstrap.js';
 import { folderState } from './files.js';
-import { isCompared, textOf } from './quality.js';
+import { textOf } from './quality.js';
 import type { Report } from './report.js';
 import type { TaskResult } from './task.js';
 
@@ -113,7 +113,7 @@ async function readRun(folder: string, name: string): Promise<Read> {
     );
   }
   const { quality } = report;
-  if (!isCompared(quality)) {
+  if (quality === undefined) {
     throw refuse(
       `the report of ${folder} says nothing of quality`,
       'give its recipe an `evaluation: {data: TEXT}` and apply it again',

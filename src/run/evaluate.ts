@@ -80,6 +80,9 @@ export type Evaluation = Judgement & {
   readonly logits: string | null;
 };
 
+/** With a base to compare with. */
+export type ComparedEvaluation = Extract<Evaluation, Comparison>;
+
 /** What the thread is given. */
 export type EvaluateTask = Omit<EvaluateOptions, 'signal' | 'onEvent'>;
 

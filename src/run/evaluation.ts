@@ -8,7 +8,7 @@ import { openEngine, type OpenEngine } from '../runtime/engine/open.js';
 import { resolveModel } from '../runtime/model/hub.js';
 import { loadModel } from '../runtime/model/load.js';
 import type { Model } from '../runtime/model/model.js';
-import type { EvaluateEvent, EvaluateOn, EvaluateTask, Evaluation, Judgement } from './evaluate.js';
+import type { ComparedEvaluation, EvaluateEvent, EvaluateOn, EvaluateTask, Evaluation, Judgement } from './evaluate.js';
 import { quantizationOf, transformEntries } from './compressed.js';
 import { batchesOf } from './forward/batches.js';
 import type { Forward } from './forward/forward.js';
@@ -57,6 +57,20 @@ export async function withModels<T>(
 }
 
 /** The same for models that are open. */
+export function evaluateModels(
+  model: Model,
+  base: Model,
+  options: EvaluateOn,
+  onEvent: (event: EvaluateEvent) => void,
+  stopping?: Stopping,
+): Promise<ComparedEvaluation>;
+export function evaluateModels(
+  model: Model,
+  base: Model | undefined,
+  options: EvaluateOn,
+  onEvent: (event: EvaluateEvent) => void,
+  stopping?: Stopping,
+): Promise<Evaluation>;
 export async function evaluateModels(
   model: Model,
   base: Model | undefined,

@@ -1,7 +1,7 @@
 import { checkpointConfig } from '../outputs/config-json.js';
 import { decoderOf } from '../runtime/model/decoder.js';
 import { loadModel } from '../runtime/model/load.js';
-import type { EvaluateEvent, EvaluateOn, Evaluation } from './evaluate.js';
+import type { ComparedEvaluation, EvaluateEvent, EvaluateOn } from './evaluate.js';
 import type { ApplyOptions } from './apply.js';
 import { evaluateModels } from './evaluation.js';
 import type { Inputs } from './inputs.js';
@@ -32,7 +32,7 @@ export async function judgeResult(
   { evaluation }: Inputs,
   { onEvent = () => {}, engine, device, threads }: ApplyOptions,
   stopping: Stopping,
-): Promise<Evaluation | undefined> {
+): Promise<ComparedEvaluation | undefined> {
   const [output] = outputs;
   if (evaluation === undefined || output === undefined) return undefined;
   const source = plan.model;

@@ -1,5 +1,5 @@
 import type { ModuleScheme } from '../../src/modifiers/modifier.js';
-import type { Evaluation } from '../../src/run/evaluate.js';
+import type { ComparedEvaluation } from '../../src/run/evaluate.js';
 import { withQuality, type ModuleReport, type Report } from '../../src/run/report.js';
 import type { FormatName, QuantizationArgs } from '../../src/schemes/args.js';
 
@@ -15,7 +15,7 @@ export interface FakeOptions {
   /** How many of the worst modules have a histogram. Default: 8. */
   readonly histograms?: number;
   /** Whether it was evaluated, and where its hidden states leave the original's. Default: false. */
-  readonly quality?: 'in layers 0-2' | 'everywhere' | 'equal' | 'alone' | false;
+  readonly quality?: 'in layers 0-2' | 'everywhere' | 'equal' | false;
   /** Whether it answered questions and continued texts, too, where it was evaluated. Default: false. */
   readonly asked?: boolean;
   /** Renames modules. */
@@ -84,7 +84,7 @@ export function fakeEvaluation(
   kind: Exclude<FakeOptions['quality'], false | undefined>,
   layers = 24,
   scale = 1,
-): Evaluation {
+): ComparedEvaluation {
   const about = {
     model: '/out',
     data: '/texts/wikitext2-test-excerpt.txt',
@@ -108,8 +108,6 @@ export function fakeEvaluation(
     mean_nll: Math.log(15.83 + 0.58 * loss),
     scored: 26061,
   };
-  if (kind === 'alone')
-    return { ...about, ...perplexity, intervals: { perplexity: around(perplexity.perplexity, 1.1) } };
   const turn = (layer: number) =>
     kind === 'everywhere' ? (layer + 1) * 4e-4 : layer < 0 ? 0 : Math.min(3, layer + 1) * 3e-3 + layer * 2e-4;
   const kl = 0.0312 * loss;
@@ -152,7 +150,7 @@ export function fakeEvaluation(
 }
 
 /** As Qwen2.5-0.5B might go on before and after, and what it might know. */
-const ANSWERS: Pick<Evaluation, 'generations' | 'task'> = {
+const ANSWERS: Pick<ComparedEvaluation, 'generations' | 'task'> = {
   generations: [
     {
       prompt: 'The old bridge over the river was built in 1871 by',
