@@ -14,7 +14,7 @@ import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
 import type { Jobs } from './pool.js';
 import type { Progress } from './progress.js';
-import { checkedDense, parameterBytes, unannounced } from './taken.js';
+import { Announced, checkedDense, parameterBytes } from './taken.js';
 import { tensorPieces, type Buffers } from './weights.js';
 
 /** What a run measured of a module that became codes. */
@@ -139,20 +139,16 @@ async function executePart(
     const { index } = step;
     const before = (other: number) => other < index;
     if (edit.kind === 'parameter') {
-      const spec = parameters.find(({ name }) => name === edit.name);
-      if (spec === undefined) throw unannounced(edit.name, step, part.id);
-      const bytes = parameterBytes(edit, spec);
+      const bytes = parameterBytes(edit, parameters.find(({ name }) => name === edit.name)!);
       for (const output of outputs.keys()) await store(output, edit.name, bytes);
       return;
     }
-    const weight = byName.get(edit.module)?.weight;
-    if (weight === undefined) throw unannounced(edit.module, step, part.id);
+    const weight = byName.get(edit.module)!.weight!;
     if (edit.kind === 'dense') {
       edits.addDense(index, checkedDense(edit, weight, step));
       return;
     }
-    const args = plan.outcome.schemes.get(edit.module)?.weights;
-    if (args == null) throw unannounced(edit.module, step, part.id);
+    const args = plan.outcome.schemes.get(edit.module)!.weights!;
     if (calibration !== undefined && step.flows) edits.addCodes(index, edit, args);
     const { read, stored, error, usage, referenceError } = await encode({
       ...{ edit, weight, args, outputs, jobs, buffers },
@@ -181,6 +177,7 @@ async function executePart(
   for (const own of work.steps) {
     const { step } = own;
     const { modifier, options } = step;
+    const announced = new Announced(own, part.id);
     const report = (remark: Remark) => {
       remarks.push(remark);
       onEvent({ type: 'remark', ...remark });
@@ -194,7 +191,10 @@ async function executePart(
         { jobs, buffers, report },
       ),
       random: random(plan.recipe.calibration?.seed ?? 0, modifier.type, step.index, part.id),
-      emit: edit => take(edit, own),
+      async emit(edit) {
+        announced.take(edit);
+        await take(edit, own);
+      },
       report,
       measure(module, found) {
         figures.set(module, { ...figures.get(module), ...found });
@@ -202,6 +202,7 @@ async function executePart(
       },
       signal,
     });
+    announced.finish();
   }
   for (const [module, found] of figures) if (modules[module]) modules[module] = { ...modules[module], figures: found };
   const states = (await flowing?.end()) ?? [];

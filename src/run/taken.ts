@@ -1,18 +1,48 @@
 import { TensorpressError } from '../errors.js';
 import { firstNonFinite, narrow } from '../numerics/dtypes.js';
-import type { DenseEdit, ParameterEdit, ParameterSpec } from '../modifiers/modifier.js';
-import type { Step } from '../recipe/plan.js';
+import type { DenseEdit, Edit, ParameterEdit, ParameterSpec } from '../modifiers/modifier.js';
+import type { Step, StepWork } from '../recipe/plan.js';
 import type { Weight } from '../runtime/model/model.js';
 
 // What a modifier emits is checked before anything of it is written: it may be a user's.
 
-/** A modifier may touch what its plan says, since that is what files were laid out for. */
-export function unannounced(what: string, { modifier }: Step, part: string): TensorpressError {
-  return new TensorpressError('PLUGIN', `${modifier.type} edits ${what}, which its plan does not announce`, {
-    place: { part },
-    hint: 'its plan of a part names every module and tensor that edit emits',
-  });
+/** What the plan of a step says it emits in a part: files were laid out for that, each tensor once. */
+export class Announced {
+  readonly #work: StepWork;
+  readonly #part: string;
+  readonly #taken = new Set<string>();
+
+  constructor(work: StepWork, part: string) {
+    this.#work = work;
+    this.#part = part;
+  }
+
+  /** @throws TensorpressError PLUGIN when the plan does not announce the edit, or it was emitted before */
+  take(edit: Edit): void {
+    const { codes, dense, parameters } = this.#work;
+    const what = subjectOf(edit);
+    const announced = { codes, dense, parameter: parameters.map(({ name }) => name) }[edit.kind];
+    if (!announced.includes(what)) throw this.#wrong(`edits ${what}, which its plan does not announce`);
+    if (this.#taken.has(what)) throw this.#wrong(`edits ${what} twice`);
+    this.#taken.add(what);
+  }
+
+  /** @throws TensorpressError PLUGIN when something is missing that outputs have room for */
+  finish(): void {
+    const { codes, parameters } = this.#work;
+    const missing = [...codes, ...parameters.map(({ name }) => name)].find(what => !this.#taken.has(what));
+    if (missing !== undefined) throw this.#wrong(`has not emitted ${missing}, which its plan announces`);
+  }
+
+  #wrong(what: string): TensorpressError {
+    return new TensorpressError('PLUGIN', `${this.#work.step.modifier.type} ${what}`, {
+      place: { part: this.#part },
+      hint: 'its plan of a part names every module and tensor that edit emits, and edit emits each of them once',
+    });
+  }
 }
+
+const subjectOf = (edit: Edit) => (edit.kind === 'parameter' ? edit.name : edit.module);
 
 /** @throws TensorpressError PLUGIN when a modifier has made something else than a weight of the same shape */
 export function checkedDense(edit: DenseEdit, { rows, columns }: Weight, { modifier }: Step): DenseEdit {

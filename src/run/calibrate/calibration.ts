@@ -14,13 +14,13 @@ import { embed } from '../forward/forward.js';
 import { runLayer } from '../forward/layer.js';
 import { openReader, type Reader } from '../forward/reader.js';
 import type { DurableStates } from '../journal.js';
-import { openStream, type Stream } from '../forward/stream.js';
+import { openStream, type Storage, type Stream } from '../forward/stream.js';
 import { ropeTables, weightLoader } from '../forward/supplies.js';
 import type { PartEdits } from './edits.js';
 import { loadStates, saveStates } from './states.js';
 import { watched, Watch } from './watch.js';
 
-export interface CalibrationOptions {
+export interface CalibrationOptions extends Pick<Storage, 'residentBytes'> {
   readonly engine: Engine;
   readonly decoder: Decoder;
   readonly model: Model;
@@ -59,13 +59,16 @@ export const statesPath = (folder: string, { stream, generation }: SavedStates) 
   join(folder, `hidden-${stream}-${generation}`);
 
 export function openCalibration(options: CalibrationOptions): Calibration {
-  const { engine, decoder, model, batches, passes, folder, tick } = options;
+  const { engine, decoder, model, batches, passes, folder, residentBytes, tick } = options;
+  const storage: Storage = { folder, ...(residentBytes !== undefined && { residentBytes }) };
   const streams = new Map<number, Stream>();
+  /** Of the part in work: what its experts read. */
+  const kept: Stream[] = [];
   let reader: Reader = openReader(model, undefined);
   const current: Reader = { shape: tensor => reader.shape(tensor), read: (tensor, how) => reader.read(tensor, how) };
   const weights = weightLoader({ engine, reader: current });
   const tables = ropeTables(engine, decoder);
-  const newStream = (width: number) => openStream(engine, { batches, width, folder });
+  const newStream = (width: number) => openStream(engine, { ...storage, batches, width });
   const total: Seen = {
     tokens: batches.reduce((sum, { ids }) => sum + ids.length, 0),
     sequences: batches.reduce((sum, { rows }) => sum + rows, 0),
@@ -83,7 +86,6 @@ export function openCalibration(options: CalibrationOptions): Calibration {
       const planned = passes.parts.get(part.id) ?? [];
       /** What was seen, and how many still ask for it. */
       const held = new Map<string, { result: () => Promise<unknown>; claims: number }>();
-      const kept: Stream[] = [];
       let done = 0;
 
       const run = async (pass: Pass): Promise<void> => {
@@ -143,7 +145,7 @@ export function openCalibration(options: CalibrationOptions): Calibration {
           for (const { out } of watch.ops) keep.set(out, (tensor, batch) => watch.see(out, tensor, seenIn(batch)));
         for (const [x, stream] of inputs) keep.set(`${x} kept`, (tensor, batch) => stream.next(batch, tensor));
         await runLayer(
-          { engine, batches, storage: { folder }, tick: ({ share }) => tick(share / batches.length) },
+          { engine, batches, storage, tick: ({ share }) => tick(share / batches.length) },
           {
             layer: { ...graph, ops: withCopies(watched(graph.ops, all), copies) },
             part: part.id,
@@ -226,7 +228,7 @@ export function openCalibration(options: CalibrationOptions): Calibration {
         },
         async end() {
           for (; done < planned.length; done++) await run(planned[done]!);
-          for (const stream of kept) await stream.close();
+          for (const stream of kept.splice(0)) await stream.close();
           held.clear();
           const saved: SavedStates[] = [];
           for (const pass of planned.filter(({ pushes }) => pushes)) {
@@ -246,7 +248,7 @@ export function openCalibration(options: CalibrationOptions): Calibration {
       }
     },
     async close() {
-      for (const stream of streams.values()) await stream.close();
+      for (const stream of [...streams.values(), ...kept]) await stream.close();
     },
   };
 }
