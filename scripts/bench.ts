@@ -1,9 +1,9 @@
 // What a run costs, on models that are made here and removed again: times as ratios to a copy of the same files in the same minutes.
 //
-//   npm run bench -- [w4a16] [fp8_dynamic] [nvfp4a16] [memory] [validate] [forward] [kernels]     these, or all
+//   npm run bench -- [w4a16] [fp8_dynamic] [nvfp4a16] [memory] [validate] [forward] [gptq] [kernels]     these, or all
 //     --folder DIR     on the disk that is measured; 8 GB of it are needed for a while. Default: the system's temporary folder
 //     --rounds N       default 3
-//     --peer PYTHON    also llm-compressor's model_free_ptq (beside a scheme) and transformers (beside forward), run by this interpreter
+//     --peer PYTHON    also llm-compressor (beside a scheme and gptq) and transformers (beside forward), run by this interpreter
 //     --quick          small models, one round
 //     --write FILE     puts the tables between the lines <!-- bench --> and <!-- /bench --> of a Markdown file, too
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { benchForward, LLAMA_135M } from './bench/forward.js';
+import { benchGptq } from './bench/gptq.js';
 import { benchKernels } from './bench/kernels.js';
 import { LLAMA_1B, withLayers } from './bench/model.js';
 import { printResults, type Results } from './bench/print.js';
@@ -28,7 +29,7 @@ const { values: options, positionals } = parseArgs({
   },
 });
 const { quick } = options;
-const all = [...SCHEMES.map(scheme => scheme.toLowerCase()), 'memory', 'validate', 'forward', 'kernels'];
+const all = [...SCHEMES.map(scheme => scheme.toLowerCase()), 'memory', 'validate', 'forward', 'gptq', 'kernels'];
 const wanted = new Set(positionals.length > 0 ? positionals : all);
 for (const name of wanted) if (!all.includes(name)) throw new Error(`no bench "${name}"; one of ${all.join(', ')}`);
 
@@ -60,6 +61,11 @@ if (wanted.has('forward')) {
     context: 512,
     python: options.peer,
   });
+}
+if (wanted.has('gptq')) {
+  const small = { ...LLAMA_135M, layers: 2, vocabulary: 4096 };
+  const rows = quick ? 16 : 128;
+  results.gptq = await benchGptq(bench, quick ? small : LLAMA_135M, { rows, length: 512, python: options.peer });
 }
 if (wanted.has('kernels')) results.kernels = await benchKernels();
 

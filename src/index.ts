@@ -15,14 +15,41 @@ export { parseRecipe } from './recipe/parse.js';
 export { readRecipe, validateRecipe } from './recipe/read.js';
 export { printRecipe } from './recipe/print.js';
 export type { ParsedRecipe, Recipe } from './recipe/recipe.js';
-export { defineModifier, type Edit, type EditContext, type Modifier } from './modifiers/modifier.js';
+export {
+  defineModifier,
+  type Claims,
+  type CodesEdit,
+  type Compute,
+  type DenseEdit,
+  type Edit,
+  type EditContext,
+  type Modifier,
+  type ModuleScheme,
+  type Observation,
+  type ParameterEdit,
+  type ParameterSpec,
+  type PartPlan,
+  type Problem,
+  type Remark,
+  type Site,
+  type Statistics,
+} from './modifiers/modifier.js';
+export { claimSchemes } from './modifiers/claims.js';
+export type { SchemeOptions } from './modifiers/groups.js';
+export { claimSelection, selectModules, type Selection, type WeightedModule } from './modifiers/selection.js';
 export {
   defineObserver,
   type Observer,
   type Reduction,
+  type RowChunk,
   type Seen,
   type ValueObserver,
   type ValueSpec,
   type WeightObservation,
   type WeightRows,
 } from './observers/observer.js';
+export type { Grid, Range } from './numerics/grid.js';
+export { qparams } from './numerics/qparams.js';
+export type { Random } from './numerics/random.js';
+export type { Model, Module, Part, Weight } from './runtime/model/model.js';
+export type { QuantizationArgs, QuantizationScheme } from './schemes/args.js';

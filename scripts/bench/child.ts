@@ -10,6 +10,7 @@ const USAGE = here('./usage.mjs');
 const COPY = here('./copy.mjs');
 const PEER = here('./peer.py');
 const FORWARD_PEER = here('./forward.py');
+const GPTQ_PEER = here('./gptq.py');
 const TENSORPRESS = here('../../bin/tensorpress.js');
 
 /** What a process took, from its start to its end. */
@@ -59,6 +60,10 @@ export const bareNode = (scratch: string): Promise<Used> => node(['--eval', '0']
 /** llm-compressor without data, with a thread per core. */
 export const peer = (python: string, model: string, out: string, scheme: string, scratch: string): Promise<Used> =>
   measure(python, [PEER, model, out, scheme, String(availableParallelism())], scratch);
+
+/** GPTQ in llm-compressor on the CPU, with a thread per core; a model, tokens, and where the result goes. */
+export const gptqPeer = (python: string, args: readonly [string, string, string], scratch: string): Promise<Ran> =>
+  measure(python, [GPTQ_PEER, ...args, String(availableParallelism())], scratch);
 
 /** transformers on the CPU, with a thread per core. */
 export const forwardPeer = (python: string, model: string, tokens: string, scratch: string): Promise<Ran> =>

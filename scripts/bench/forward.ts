@@ -70,7 +70,7 @@ export async function benchForward(
 }
 
 /** Token ids without meaning, the same each time. */
-function tokens(windows: number, context: number, vocabulary: number): number[][] {
+export function tokens(windows: number, context: number, vocabulary: number): number[][] {
   const { uint32 } = random(1, 'tokens');
   return Array.from({ length: windows }, () => Array.from({ length: context }, () => uint32() % vocabulary));
 }

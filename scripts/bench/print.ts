@@ -1,6 +1,7 @@
 import { formatBytes } from '../../src/run/units.js';
 import type { Used } from './child.js';
 import type { ForwardSpeed } from './forward.js';
+import type { GptqSpeed } from './gptq.js';
 import type { KernelRow } from './kernels.js';
 import { median } from '../../src/evaluation/statistics.js';
 import { type MemoryRow, type Rounds, type Speed, type Start } from './runs.js';
@@ -12,6 +13,7 @@ export interface Results {
   memory?: MemoryRow[];
   validate?: Start;
   forward?: ForwardSpeed;
+  gptq?: GptqSpeed;
   kernels?: KernelRow[];
 }
 
@@ -19,7 +21,8 @@ export interface Results {
 const KERNEL_GAIN = 2;
 
 /** Results as Markdown. Seconds and memory are medians of the rounds; a ratio is that of two runs of the same round. */
-export function printResults({ machine, speed, peer, memory, validate, forward, kernels }: Results): string {
+export function printResults(results: Results): string {
+  const { machine, speed, peer, memory, validate, forward, gptq, kernels } = results;
   const parts = [`${machine.cpu}, ${machine.cores} cores, Node ${machine.node.slice(1)}.`];
   if (speed) {
     const copies = speed.schemes.flatMap(({ other }) => other);
@@ -79,6 +82,25 @@ export function printResults({ machine, speed, peer, memory, validate, forward, 
             formatBytes(Math.min(...peak(rounds))),
           ];
         }),
+      ),
+    );
+  }
+  if (gptq) {
+    const { layers, rows, length, runs } = gptq;
+    const [own] = runs;
+    const count = own!.rounds.length;
+    parts.push(
+      `GPTQ at 4 bits in groups of 64 of a random Llama, ${layers} layers of 576 and 1536 columns, on ${rows} rows of ${length} tokens, ${count === 1 ? 'one round' : `${count} rounds`}.`,
+      table(
+        ['GPTQ', 'time', 'of ours', 'CPU', 'peak memory', 'of ours'],
+        runs.map(({ name, rounds }) => [
+          name,
+          inSeconds(seconds(rounds)),
+          (median(seconds(rounds)) / median(seconds(own!.rounds))).toFixed(2),
+          inSeconds(cpu(rounds)),
+          formatBytes(median(peak(rounds))),
+          (median(peak(rounds)) / median(peak(own!.rounds))).toFixed(2),
+        ]),
       ),
     );
   }

@@ -1,5 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { TensorpressError } from '../errors.js';
 import { errorJson, showError } from './errors.js';
 import { DEVICES, ENGINES, type Device, type EngineName } from '../runtime/engine/engine.js';
@@ -28,7 +28,7 @@ interface Evaluating {
 }
 
 /** Commands that have a name but no work behind it yet. */
-const UNBUILT = ['bench', 'new'];
+const UNBUILT = ['bench'];
 
 /** More threads than any machine has cores. */
 const MAX_THREADS = 1024;
@@ -111,7 +111,8 @@ async function main(argv: readonly string[]): Promise<number> {
     'plan <recipe>',
     'show what apply would do; nothing is written',
     async ({ args, options, json, screen }) => {
-      const signal = stoppable();
+      // nothing is to be left in order but a download, and a plugin that hangs can be ended by the system only
+      const signal = options.model === undefined || existsSync(options.model) ? abort.signal : stoppable();
       const { plan } = await import('../run/prepare.js');
       const what = pick(options, ['model', 'set']);
       const summary = await plan({ recipe: args[0]!, signal, ...what });
@@ -218,13 +219,30 @@ async function main(argv: readonly string[]): Promise<number> {
   });
 
   command<Common & { out?: string }>(
+    'new <kind> <name>',
+    'begin a modifier or an observer of your own',
+    async ({ args, options, json, screen }) => {
+      const { newCommand } = await import('./new.js');
+      await newCommand(args, pick(options, ['out']), screen, { json });
+    },
+  ).option('--out <dir>', 'folder for its files (default: the working directory)');
+
+  command('test <files...>', 'run tests of modifiers and observers of your own', async ({ args }) => {
+    const { testCommand } = await import('./test.js');
+    await testCommand(args);
+    return undefined;
+  });
+
+  command<Common & { out?: string; plugin?: string[] }>(
     'schema',
     'print or write the JSON Schema of recipes',
-    async ({ options, screen }) => {
+    async ({ options: { out, plugin: plugins }, screen }) => {
       const { schemaCommand } = await import('./schema.js');
-      await schemaCommand(options.out, screen);
+      await schemaCommand(pick({ out, plugins }, ['out', 'plugins']), screen);
     },
-  ).option('--out <file>', 'write it to a file');
+  )
+    .option('--out <file>', 'write it to a file')
+    .option('--plugin <file>', 'with what a plugin brings (repeatable)', oneMore);
 
   for (const name of UNBUILT) {
     const sentence = `\`tensorpress ${name}\` does not exist yet: this version compresses, converts and judges`;

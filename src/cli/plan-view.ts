@@ -33,6 +33,7 @@ export function planLines(plan: PlanSummary, { color }: Screen): string[] {
     ...plan.runtimes
       .filter(r => !r.loads)
       .map(r => color.yellow(`${r.runtime} ${r.version} ${r.reason ?? 'does not load it'}`)),
+    ...table(pluginRows(plan)),
     ...model.notes.map(note => color.dim(note)),
     ...plan.warnings.flatMap(({ message, hint, line }) => [
       color.yellow(`warning: ${line === undefined ? '' : `line ${line}: `}${message}`),
@@ -42,8 +43,20 @@ export function planLines(plan: PlanSummary, { color }: Screen): string[] {
   return lines.map(line => (line === '' ? line : `  ${line}`));
 }
 
+/** The code of the user's that runs, with its hash; what a file brings stands beside its own name. */
+function pluginRows({ plugins }: PlanSummary): string[][] {
+  return plugins.flatMap(({ modifiers, observers, files }) =>
+    files.map(({ path, sha256 }, i) => [
+      i === 0 ? 'plugin' : '',
+      path,
+      i === 0 ? [...modifiers, ...observers].join(', ') : '',
+      `sha256 ${sha256}`,
+    ]),
+  );
+}
+
 /** One row per kind of treatment: `quantize  42  int4 group 128 symmetric  inputs fp8 token dynamic  int-quantized`. */
-function workRows({ modules, attention }: PlanSummary): string[][] {
+function workRows({ modules, attention, steps }: PlanSummary): string[][] {
   const kinds = new Map<string, string[]>();
   const add = (cells: readonly string[], module: string) => {
     const key = JSON.stringify(cells);
@@ -61,10 +74,14 @@ function workRows({ modules, attention }: PlanSummary): string[][] {
   for (const { module, queries, cache } of attention) {
     add(['cache', formatScheme(cache), queries ? `queries ${formatScheme(queries)}` : '', ''], module);
   }
-  const rows = [...kinds].map(([key, names]) => {
+  const edited = steps.flatMap(({ modifier, edits }) =>
+    edits === undefined ? [] : [['edit', `${edits}`, `by ${modifier}`]],
+  );
+  const treated = [...kinds].map(([key, names]) => {
     const [what, ...cells] = JSON.parse(key) as [string, ...string[]];
     return [what, `${names.length}`, ...cells];
   });
+  const rows = [...edited, ...treated];
   if (kept.length > 0) rows.push(['keep', `${kept.length}`, patterns(kept.map(({ module }) => module))]);
   return rows;
 }

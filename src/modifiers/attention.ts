@@ -40,7 +40,7 @@ export function claimAttention(
   const schemes = new Map<string, ModuleScheme>();
   const places = new Map<string, OptionPath>();
   const path = ['kv_cache_scheme'];
-  const checked = given == null ? undefined : normalizeArgs(given, { observer: 'static_minmax' });
+  const checked = given == null ? undefined : normalizeArgs(given, { observer: 'static_minmax', observers: 'any' });
   const problems: Problem[] = under('kv_cache_scheme', checked?.problems ?? []).map(p => ({ level: 'error', ...p }));
   const attention = cachedAttention(model);
   if (checked?.args !== undefined && attention.length === 0) {

@@ -53,7 +53,7 @@ export function readTargets(options: SchemeOptions): { targets: Target[]; proble
   }
   for (const [name, given] of Object.entries(config_groups)) {
     const group = ['config_groups', name];
-    const checked = normalizeScheme(given);
+    const checked = normalizeScheme(given, { observers: 'any' });
     const level = checked.scheme === undefined ? 'error' : 'warning';
     for (const { path, message, hint } of checked.problems ?? checked.warnings) {
       problems.push({ level, path: [...group, ...path], message, ...(hint !== undefined && { hint }) });

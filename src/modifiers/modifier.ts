@@ -183,8 +183,8 @@ export interface EditContext<Options> {
 export interface Modifier<Options = never> {
   /** The name in a recipe. */
   readonly type: string;
-  /** Its options, as a file of `schema/modifiers/`, or a path relative to the modifier's own file. */
-  readonly schema: string;
+  /** JSON Schema of its options: a path relative to the modifier's own file (of a built-in one: a file of `schema/modifiers/`), or itself. */
+  readonly schema: string | Readonly<Record<string, unknown>>;
   /** Whether its edits change what later parts see: those of GPTQ and pruning do, round to nearest does not. Default: false. */
   readonly flows?: boolean;
   /**

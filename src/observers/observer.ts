@@ -83,6 +83,8 @@ export interface ValueObserver<State, Result> {
 export interface Observer<State = unknown, Result = unknown> {
   /** The names it answers to in a recipe. */
   readonly names: readonly string[];
+  /** Of a plugin's: what its `observer_kwargs` may hold. Default: nothing. */
+  readonly kwargs?: readonly string[];
   /**
    * What a weight's scales are computed from.
    * @throws TensorpressError TENSOR when the weight holds NaN or infinity

@@ -24,15 +24,30 @@ const OF_SCHEMES: readonly Observer[] = [
 /** Those that only modifiers ask for, by their exact names. */
 const OF_ALGORITHMS: readonly Observer[] = [energy, magnitude, covariance, hessian];
 
-/** The observer of a scheme by that name, however it is spelt; undefined for one that sees no weights. */
-export function weightObserver(name: string): WeightObserver | undefined {
-  return OF_SCHEMES.filter(seesWeights).find(({ names }) => names.includes(observerName(name) ?? ''));
+/**
+ * The observer of a scheme by that name, however it is spelt; undefined for one that sees no weights.
+ * @param own those of plugins
+ */
+export function weightObserver(name: string, own: readonly Observer[] = []): WeightObserver | undefined {
+  const ours = observerName(name) ?? name;
+  return [...OF_SCHEMES, ...own].filter(seesWeights).find(({ names }) => names.includes(ours));
 }
 
-/** What observes values under that name, for a scheme or for an algorithm; undefined where nothing does. */
-export function valueObserver(name: string): ValueObserver<unknown, unknown> | undefined {
+/**
+ * What observes values under that name, for a scheme or for an algorithm; undefined where nothing does.
+ * @param own those of plugins
+ */
+export function valueObserver(
+  name: string,
+  own: readonly Observer[] = [],
+): ValueObserver<unknown, unknown> | undefined {
   const ours = observerName(name) ?? name;
-  return [...OF_SCHEMES, ...OF_ALGORITHMS].find(({ names }) => names.includes(ours))?.values;
+  return [...OF_SCHEMES, ...OF_ALGORITHMS, ...own].find(({ names }) => names.includes(ours))?.values;
+}
+
+/** Names that only modifiers use. */
+export function isAlgorithmObserver(name: string): boolean {
+  return OF_ALGORITHMS.some(({ names }) => names.includes(name));
 }
 
 function seesWeights(observer: Observer): observer is WeightObserver {

@@ -1,5 +1,6 @@
 import { weightFormat } from '../formats/weights/table.js';
 import type { Claims, ModuleScheme, OptionPath, Problem } from '../modifiers/modifier.js';
+import type { Observer } from '../observers/observer.js';
 import { valueObserver, weightObserver } from '../observers/table.js';
 import { weightedModules, type Model, type Module, type Weight } from '../runtime/model/model.js';
 import { patterns } from '../runtime/model/untouched.js';
@@ -17,8 +18,9 @@ type Found = Omit<Problem, 'level'> & {
 /**
  * What each scheme demands of the weight it is laid over, of the format that stores it, and of work that exists. One problem for all modules
  * that have it.
+ * @param own observers of plugins
  */
-export function checkSchemes({ schemes, places }: Claims, model: Model): Problem[] {
+export function checkSchemes({ schemes, places }: Claims, model: Model, own: readonly Observer[] = []): Problem[] {
   const grouped = new Map<string, Found & { path: OptionPath; modules: string[] }>();
   for (const module of model.modules) {
     const { name, weight } = module;
@@ -26,8 +28,8 @@ export function checkSchemes({ schemes, places }: Claims, model: Model): Problem
     if (scheme === undefined) continue;
     const ofModule =
       weight === undefined
-        ? attentionProblems(scheme)
-        : [...weightProblems(weight, scheme), ...activationProblems(module, weight, scheme)];
+        ? attentionProblems(scheme, own)
+        : [...weightProblems(weight, scheme, own), ...activationProblems(module, weight, scheme, own)];
     for (const found of ofModule) {
       const place = found.from ?? places.get(name)!;
       // a preset is one word: there is nothing inside it to point at
@@ -48,7 +50,11 @@ export function checkSchemes({ schemes, places }: Claims, model: Model): Problem
   return [...perModule, ...familyProblems(schemes, places, model)];
 }
 
-function weightProblems({ rows, columns, dtype }: Weight, { weights: args, format, ...scheme }: ModuleScheme): Found[] {
+function weightProblems(
+  { rows, columns, dtype }: Weight,
+  { weights: args, format, ...scheme }: ModuleScheme,
+  own: readonly Observer[],
+): Found[] {
   if (args === null) return [];
   const impossible = weightArgsProblem(args);
   if (impossible !== undefined) return [{ path: ['weights'], message: impossible }];
@@ -75,7 +81,7 @@ function weightProblems({ rows, columns, dtype }: Weight, { weights: args, forma
   }
 
   const found: Found[] = [];
-  if (weightObserver(args.observer ?? 'memoryless_minmax') === undefined)
+  if (weightObserver(args.observer ?? 'memoryless_minmax', own) === undefined)
     found.push(unbuilt(['weights', 'observer'], `the weight observer ${args.observer}`));
   if (format === 'int-quantized' && args.num_bits < 8 && scheme.input_activations !== null) {
     found.push({
@@ -88,7 +94,12 @@ function weightProblems({ rows, columns, dtype }: Weight, { weights: args, forma
   return found;
 }
 
-function activationProblems({ classes }: Module, { rows, columns }: Weight, scheme: ModuleScheme): Found[] {
+function activationProblems(
+  { classes }: Module,
+  { rows, columns }: Weight,
+  scheme: ModuleScheme,
+  own: readonly Observer[],
+): Found[] {
   const { input_activations: inputs, output_activations: outputs } = scheme;
   const found: Found[] = [];
   for (const [slot, args, width, stored] of [
@@ -108,19 +119,22 @@ function activationProblems({ classes }: Module, { rows, columns }: Weight, sche
     if (args.dynamic !== true && classes[0] === 'Embedding') {
       const hint = 'give embeddings a group of their own, with weights only';
       found.push({ path: [at], message: `an embedding has no ${slot} activations with a scale`, hint });
-    } else found.push(...storedProblems(args, at, `static ${slot} activations`, stored));
+    } else found.push(...storedProblems(args, at, `static ${slot} activations`, stored, own));
   }
   return found;
 }
 
 /** Queries come with their group; keys and values with `kv_cache_scheme`, unless the group implies them. */
-function attentionProblems({ input_activations: queries, attention }: ModuleScheme): Found[] {
+function attentionProblems(
+  { input_activations: queries, attention }: ModuleScheme,
+  own: readonly Observer[],
+): Found[] {
   const [q, kv] = [queries, attention?.cache ?? null];
   const found: Found[] = [];
-  if (q !== null) found.push(...storedProblems(q, 'input_activations', 'queries', PER_HEAD));
+  if (q !== null) found.push(...storedProblems(q, 'input_activations', 'queries', PER_HEAD, own));
   if (kv === null || kv === q) return found;
   const from = ['kv_cache_scheme'];
-  for (const { path, ...problem } of storedProblems(kv, '', 'keys and values', PER_HEAD))
+  for (const { path, ...problem } of storedProblems(kv, '', 'keys and values', PER_HEAD, own))
     found.push({ ...problem, from, path: path.slice(1) });
   return found;
 }
@@ -128,7 +142,13 @@ function attentionProblems({ input_activations: queries, attention }: ModuleSche
 const PER_HEAD = ['tensor', 'attn_head'] as const;
 
 /** What is wrong with args whose scales would be stored, and what is odd about them. */
-function storedProblems(args: QuantizationArgs, at: string, what: string, strategies: readonly string[]): Found[] {
+function storedProblems(
+  args: QuantizationArgs,
+  at: string,
+  what: string,
+  strategies: readonly string[],
+  own: readonly Observer[],
+): Found[] {
   const { dynamic, strategy, symmetric, observer } = args;
   const found: Found[] = [];
   if (!symmetric && strategies === PER_HEAD) {
@@ -142,8 +162,8 @@ function storedProblems(args: QuantizationArgs, at: string, what: string, strate
     const hint = `write strategy: ${choices}, or dynamic: true`;
     return [...found, { path: [at, field], message: `${what} cannot use ${given}`, hint }];
   }
-  const name = observerName(observer!)!;
-  if (valueObserver(name) === undefined) {
+  const name = observerName(observer!) ?? observer!;
+  if (valueObserver(name, own) === undefined) {
     const hint = 'static_minmax sees every batch; minmax takes a moving average';
     found.push({ path: [at, 'observer'], message: `the observer ${name} is for weights, not for ${what}`, hint });
   } else if (name.startsWith('memoryless_')) {

@@ -6,6 +6,7 @@ import { patterns } from '../runtime/model/untouched.js';
 import { sameArgs, type QuantizationArgs } from '../schemes/args.js';
 import { checkSchemes } from './check-schemes.js';
 import { planParts } from './parts.js';
+import { observersOf } from './plugins/plugins.js';
 import {
   alreadyQuantized,
   cacheFindings,
@@ -28,15 +29,16 @@ const NO_CLAIMS: Claims = { schemes: new Map(), places: new Map(), patterns: [],
  */
 export function compile(parsed: ParsedRecipe, model: Model): Plan {
   if (model.quantized) throw alreadyQuantized(model);
-  const { recipe } = parsed;
+  const { recipe, plugins } = parsed;
   const findings: PlanFinding[] = [...unbuiltSections(recipe), ...evaluationFindings(recipe, model)];
+  const ownModifiers = plugins.list.flatMap(({ modifiers }) => modifiers);
   const steps: Step[] = [];
   const decided: Decided = { schemes: new Map(), coders: new Map() };
 
   recipe.modifiers.forEach((entry, index) => {
     const [type, options] = Object.entries(entry)[0]!;
     const at = ['modifiers', index, type];
-    const modifier = builtInModifier(type);
+    const modifier = ownModifiers.find(own => own.type === type) ?? builtInModifier(type);
     if (modifier === undefined) {
       findings.push(notBuilt(at, type));
       return;
@@ -49,7 +51,7 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
     steps.push(step);
     const found = inherits
       ? claims.problems
-      : [...claims.problems, ...checkSchemes(claims, model), ...keptOut(claims), ...claimedTwice(step, decided)];
+      : [...claims.problems, ...checkSchemes(claims, model, observersOf(plugins)), ...keptOut(claims), ...claimedTwice(step, decided)];
     findings.push(...found.map(finding => ({ ...finding, path: [...at, ...finding.path] })));
     for (const [name, scheme] of claims.schemes) {
       const given = decided.schemes.get(name);
@@ -71,7 +73,7 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
   );
   const warnings = raise(findings, parsed, model);
   const calibrated = parts.some(part => part.steps.some(({ observe }) => observe.length > 0));
-  return { recipe, model, steps, parts, outcome, calibrated, warnings };
+  return { recipe, plugins, model, steps, parts, outcome, calibrated, warnings };
 }
 
 /** What the modifiers so far have decided. */

@@ -1,8 +1,8 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { ValidateFunction } from 'ajv';
-import { bundle, modifierTypes, normalSchema, type Schema, type Schemas } from './schema.js';
+import { bundle, modifierTypes, normalSchema, type Extension, type Schema } from './schema.js';
 
-/** The recipe language with the modifiers that are known: the schemas, and validators compiled from them. */
+/** The recipe language with the modifiers and observers that are known: the schemas, and validators compiled from them. */
 export class Language {
   /** Every accepted spelling. */
   readonly full: Schema;
@@ -12,8 +12,8 @@ export class Language {
   readonly types: readonly string[];
   readonly #validators = new Map<string, ValidateFunction>();
 
-  constructor(extraModifiers: Schemas = {}) {
-    this.full = bundle(extraModifiers);
+  constructor(extension: Extension = {}) {
+    this.full = bundle(extension);
     this.normal = normalSchema(this.full);
     this.types = modifierTypes(this.full);
   }
@@ -46,12 +46,12 @@ export class Language {
   }
 }
 
-const BUILT_IN: Schemas = {};
-const known = new WeakMap<Schemas, Language>();
+const BUILT_IN: Extension = {};
+const known = new WeakMap<Extension, Language>();
 
-/** The language for a set of plugin modifiers; made once for each. */
-export function languageOf(extraModifiers: Schemas = BUILT_IN): Language {
-  const found = known.get(extraModifiers) ?? new Language(extraModifiers);
-  known.set(extraModifiers, found);
+/** The language for a set of plugins; made once for each. */
+export function languageOf(extension: Extension = BUILT_IN): Language {
+  const found = known.get(extension) ?? new Language(extension);
+  known.set(extension, found);
   return found;
 }

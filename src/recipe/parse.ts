@@ -4,9 +4,10 @@ import { recipeError, type Finding, type Report } from './findings.js';
 import { languageOf } from './language.js';
 import { locate, start, toJs, wholeOf, type MapNode, type Node, type Path } from './nodes.js';
 import { applyOverrides } from './overrides.js';
+import { NO_PLUGINS } from './plugins/plugins.js';
 import type { ParsedRecipe, Recipe } from './recipe.js';
 import { checkRules } from './rules.js';
-import type { Schemas } from './schema.js';
+import type { Extension } from './schema.js';
 import { placeOf, Source, type At } from './source.js';
 import { normalForm } from './spelling.js';
 import { toNative } from './stages.js';
@@ -21,10 +22,10 @@ export interface RecipeOptions {
   /** `PATH=VALUE` arguments, applied to the native form. */
   overrides?: readonly string[];
   /**
-   * Schemas of the options of modifiers that plugins bring, by class. Without it a recipe with `plugins` may name any modifier: read it once to
-   * find its plugins, then again with their schemas.
+   * What the plugins of the recipe bring. Without it a recipe with `plugins` may name any modifier and observer: it is read once to find its
+   * plugins, then again with what they bring.
    */
-  extraModifiers?: Schemas;
+  extension?: Extension;
 }
 
 /** The error for a recipe of more bytes than anybody writes. */
@@ -44,27 +45,29 @@ export function tooLarge(file: string, size: number): TensorpressError {
  */
 export function parseRecipe(
   text: string,
-  { file = 'recipe', overrides = [], extraModifiers }: RecipeOptions & { file?: string } = {},
+  { file = 'recipe', overrides = [], extension }: RecipeOptions & { file?: string } = {},
 ): ParsedRecipe {
   if (text.length > MAX_BYTES) throw tooLarge(file, text.length);
   const findings: Finding[] = [];
   const report: Report = finding => findings.push(finding);
   const source = new Source(file, text.replace(/^\uFEFF/, ''));
-  const native = readNative(source, languageOf(extraModifiers).types, report);
+  const native = readNative(source, languageOf(extension).types, report);
   if (native === undefined) throw recipeError(file, findings);
 
   const overridden = applyOverrides(native, overrides, report);
-  const unknown = extraModifiers === undefined && hasPlugins(overridden) ? typesOf(overridden) : [];
-  const language = languageWith(unknown, extraModifiers);
+  const open = extension === undefined && hasPlugins(overridden);
+  const known = open ? openTo(typesOf(overridden)) : extension;
+  const language = languageOf(known);
   const node = checkModifiers(overridden, language.types, report);
   if (findings.length === 0 && isIdle(node)) report(nothingToDo(node));
   const recipe = normalForm(toJs(node), language.full.$defs!['native']!, language.full) as Recipe;
   const refused = checkSchema(recipe, language, typesOf(node), node, report);
-  checkRules(recipe, refused, node, report);
+  checkRules(recipe, refused, node, report, known?.observers);
   if (findings.length > 0) throw recipeError(file, findings);
 
   return {
     recipe,
+    plugins: NO_PLUGINS,
     file,
     locate: path => placeOf(whereIs(node, path)),
     frame: place => frameOf(find(node, place) ?? start(wholeOf(source))),
@@ -113,11 +116,11 @@ function frontMatter(source: Source, report: Report): { from: number; to: number
   return undefined;
 }
 
-/** The language, open to modifiers whose plugins are not loaded yet. */
-function languageWith(unknown: readonly string[], extraModifiers: Schemas | undefined) {
-  const language = languageOf(extraModifiers);
-  const open = unknown.filter(type => /^[A-Za-z]\w*$/.test(type) && !language.types.includes(type));
-  return open.length === 0 ? language : languageOf(Object.fromEntries(open.map(type => [type, { type: 'object' }])));
+/** What the plugins that are not loaded yet may bring: the modifiers of these names that are not known, and any observer. */
+function openTo(types: readonly string[]): Extension {
+  const { types: builtIn } = languageOf();
+  const unknown = types.filter(type => /^[A-Za-z]\w*$/.test(type) && !builtIn.includes(type));
+  return { modifiers: Object.fromEntries(unknown.map(type => [type, { type: 'object' }])), observers: 'any' };
 }
 
 function hasPlugins(native: MapNode): boolean {

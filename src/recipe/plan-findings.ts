@@ -17,11 +17,10 @@ export function notBuilt(path: PlanFinding['path'], what: string): PlanFinding {
 }
 
 /** What a recipe says beside its modifiers and that is not carried out yet. */
-export function unbuiltSections({ outputs = [], plugins = [] }: Recipe): PlanFinding[] {
-  const foreign = outputs.flatMap(({ format }, i) =>
+export function unbuiltSections({ outputs = [] }: Recipe): PlanFinding[] {
+  return outputs.flatMap(({ format }, i) =>
     format === 'compressed-tensors' ? [] : [notBuilt(['outputs', i], `the output format ${format}`)],
   );
-  return [...foreign, ...(plugins.length === 0 ? [] : [notBuilt(['plugins'], 'plugins')])];
 }
 
 /** Whether the model can be judged at all: that it cannot is better known before the work than after it. */

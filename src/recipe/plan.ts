@@ -2,6 +2,7 @@ import type { Diagnostic } from '../errors.js';
 import type { ModuleScheme, Modifier, Observation, ParameterSpec, PatternUse } from '../modifiers/modifier.js';
 import type { Model, Part } from '../runtime/model/model.js';
 import type { QuantizationArgs } from '../schemes/args.js';
+import type { Plugins } from './plugins/plugins.js';
 import type { Recipe } from './recipe.js';
 
 /** One modifier of the chain, bound to its options and to the schemes that it decides. */
@@ -58,6 +59,7 @@ export interface Outcome {
 /** A recipe compiled for a model: data, printed by `plan`, executed by `apply`. */
 export interface Plan {
   readonly recipe: Recipe;
+  readonly plugins: Plugins;
   readonly model: Model;
   readonly steps: readonly Step[];
   readonly parts: readonly PartWork[];

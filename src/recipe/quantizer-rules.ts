@@ -1,14 +1,15 @@
 import { actorderOf, normalizeArgs, type QuantizationArgs } from '../schemes/args.js';
+import type { OtherObservers } from '../schemes/observer-names.js';
 import { isRecord, under, type Problem } from '../schemes/problem.js';
 import { normalizeScheme } from '../schemes/scheme.js';
 import type { Broken, Context, IsSound, Modifier, Options } from './rule.js';
 
 /** What is wrong with the fields by which a modifier says which module is quantized how; paths start at its options. */
-export function quantizerProblems(modifier: Modifier, { before, open, isSound }: Context): Broken[] {
+export function quantizerProblems(modifier: Modifier, { before, open, isSound, observers }: Context): Broken[] {
   const [type, options] = modifier;
   return [
     ...exclusions(options),
-    ...schemeProblems(options, isSound),
+    ...schemeProblems(options, isSound, observers),
     ...(isSound([]) ? missingScheme(modifier, before, open) : []),
     ...(type === 'GPTQModifier' ? actorderConflicts(options, isSound) : []),
   ];
@@ -32,14 +33,15 @@ function exclusions(options: Options): Broken[] {
 function schemeProblems(
   { scheme, config_groups: groups, kv_cache_scheme: cache, targets }: Options,
   isSound: IsSound,
+  observers: OtherObservers,
 ): Broken[] {
   const problems: Broken[] = [];
   for (const [name, group] of Object.entries(isRecord(groups) ? groups : {})) {
     if (!isSound(['config_groups', name])) continue;
-    problems.push(...coded(under('config_groups', under(name, normalizeScheme(group).problems ?? []))));
+    problems.push(...coded(under('config_groups', under(name, normalizeScheme(group, { observers }).problems ?? []))));
   }
   if (cache !== undefined && isSound(['kv_cache_scheme'])) {
-    problems.push(...coded(under('kv_cache_scheme', normalizeArgs(cache).problems ?? [])));
+    problems.push(...coded(under('kv_cache_scheme', normalizeArgs(cache, { observers }).problems ?? [])));
   }
   // llm-compressor writes `targets: [Linear]` beside config_groups, where it has no effect; other targets there would be lost in silence
   const harmless = [
@@ -94,7 +96,7 @@ function actorderConflicts({ actorder, config_groups: groups }: Options, isSound
   if (actorder === undefined || !isSound(['actorder'])) return [];
   const own = actorder as QuantizationArgs['actorder'];
   return Object.entries(isRecord(groups) ? groups : {}).flatMap(([name, group]) => {
-    const weights = isSound(['config_groups', name]) ? normalizeScheme(group).scheme?.weights : undefined;
+    const weights = isSound(['config_groups', name]) ? normalizeScheme(group, { observers: 'any' }).scheme?.weights : undefined;
     if (weights == null || weights.actorder === null) return [];
     if (actorderOf(weights) === actorderOf({ ...weights, actorder: own })) return [];
     const message = `actorder is ${own} on the modifier and ${weights.actorder} here`;

@@ -1,6 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { TensorpressError, type Diagnostic } from '../errors.js';
 import { MAX_BYTES, parseRecipe, tooLarge, type RecipeOptions } from './parse.js';
+import type { ModuleFs } from './plugins/module.js';
+import { loadPlugins, type Plugins } from './plugins/plugins.js';
 import type { ParsedRecipe } from './recipe.js';
 
 /** What reading a file takes; the one of node:fs/promises unless given. */
@@ -10,15 +13,42 @@ export interface RecipeFs {
 }
 
 /**
- * Reads a recipe file: .yaml, .yml, .json, or .md with the recipe between two `---` lines at its top.
+ * Reads a recipe file: .yaml, .yml, .json, or .md with the recipe between two `---` lines at its top. Plugins that it names are loaded, which
+ * runs their code, once everything that can be checked without them is right.
  *
- * @throws TensorpressError RECIPE with every error in `diagnostics`, or ARGUMENT when the file cannot be read
+ * @throws TensorpressError RECIPE with every error in `diagnostics`, ARGUMENT when the file cannot be read, or PLUGIN
  */
 export async function readRecipe(
   path: string,
   { fs = { stat, readFile }, ...options }: RecipeOptions & { fs?: RecipeFs } = {},
 ): Promise<ParsedRecipe> {
-  return parseRecipe(await readText(path, fs), { ...options, file: path });
+  const text = await readText(path, fs);
+  const parsed = parseRecipe(text, { ...options, file: path });
+  const { plugins: named = [] } = parsed.recipe;
+  if (named.length === 0 || options.extension !== undefined) return parsed;
+  const plugins = await pluginsOf(named, parsed, fs);
+  return { ...parseRecipe(text, { ...options, file: path, extension: plugins }), plugins };
+}
+
+/** Loads the plugins of a recipe; a file that is not there is an error of the recipe. */
+async function pluginsOf(named: readonly string[], parsed: ParsedRecipe, fs: RecipeFs): Promise<Plugins> {
+  const folder = dirname(parsed.file);
+  for (const [i, name] of named.entries()) {
+    const path = resolve(folder, name);
+    const isThere = await fs.stat(path).then(
+      found => found.isFile(),
+      () => false,
+    );
+    if (isThere) continue;
+    const place = parsed.locate(['plugins', i]);
+    const message = `there is no plugin ${path}`;
+    const hint = 'paths are relative to the recipe; tensorpress new modifier NAME writes one to begin with';
+    throw new TensorpressError('RECIPE', `${parsed.file}: 1 error`, {
+      diagnostics: [{ code: 'no-plugin', message, ...place, hint, frame: parsed.frame(place) }],
+      place,
+    });
+  }
+  return loadPlugins(named, folder, { fs: { readFile: fs.readFile as ModuleFs['readFile'] } });
 }
 
 async function readText(path: string, fs: RecipeFs): Promise<string> {
@@ -70,7 +100,7 @@ export interface Validation {
 /**
  * Checks a recipe file.
  *
- * @throws TensorpressError ARGUMENT when the file cannot be read
+ * @throws TensorpressError ARGUMENT when the file cannot be read, PLUGIN when a plugin of it cannot be loaded
  */
 export async function validateRecipe(
   path: string,

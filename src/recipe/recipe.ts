@@ -1,4 +1,5 @@
 import type { Place } from '../errors.js';
+import type { Plugins } from './plugins/plugins.js';
 import type { Calibration, Evaluation, Output } from './types.generated.js';
 
 export type { Calibration, Evaluation };
@@ -23,6 +24,8 @@ export interface Recipe {
 /** A recipe together with the text it came from, so that later findings (plan errors) still have a place. */
 export interface ParsedRecipe {
   readonly recipe: Recipe;
+  /** Those that the recipe names, once they are loaded. */
+  readonly plugins: Plugins;
   /** The file as given, or a label for text. */
   readonly file: string;
   /** Where a value of the native form stands in the text: `locate(['modifiers', 0, 'GPTQModifier', 'ignore', 1])`; the nearest ancestor when it has no place of its own. */

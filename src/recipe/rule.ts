@@ -1,3 +1,4 @@
+import type { OtherObservers } from '../schemes/observer-names.js';
 import type { Problem } from '../schemes/problem.js';
 import type { Path } from './nodes.js';
 
@@ -14,5 +15,7 @@ export interface Context {
   readonly before: readonly Modifier[];
   readonly after: readonly Modifier[];
   readonly open: boolean;
+  /** Those of plugins. */
+  readonly observers: OtherObservers;
   readonly isSound: IsSound;
 }

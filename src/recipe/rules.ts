@@ -1,3 +1,4 @@
+import type { OtherObservers } from '../schemes/observer-names.js';
 import { isRecord } from '../schemes/problem.js';
 import { compilePattern } from '../schemes/targets.js';
 import { choices, type Report } from './findings.js';
@@ -14,8 +15,15 @@ const QUANTIZERS = ['QuantizationModifier', 'GPTQModifier', 'AutoRoundModifier']
  * @param recipe the recipe in normal form
  * @param refused paths of the errors that the schema found
  * @param node the recipe as it is written
+ * @param observers those of plugins
  */
-export function checkRules(recipe: unknown, refused: readonly Path[], node: Node, report: Report): void {
+export function checkRules(
+  recipe: unknown,
+  refused: readonly Path[],
+  node: Node,
+  report: Report,
+  observers: OtherObservers = {},
+): void {
   const isSound: IsSound = path => !refused.some(other => startsWith(other, path) || startsWith(path, other));
   const isRefused = new Set(refused.map(path => JSON.stringify(path)));
   if (!isRecord(recipe)) return;
@@ -30,6 +38,7 @@ export function checkRules(recipe: unknown, refused: readonly Path[], node: Node
       const context = {
         before: modifiers.slice(0, index),
         after: modifiers.slice(index + 1),
+        observers,
         open: Array.isArray(recipe['plugins']) && recipe['plugins'].length > 0,
         isSound: (path: Path) => isSound([...base, ...path]),
       };
@@ -51,10 +60,11 @@ export function checkRules(recipe: unknown, refused: readonly Path[], node: Node
   }
 }
 
-function modifierProblems(modifier: Modifier, { before, after, isSound, open }: Context): Broken[] {
+function modifierProblems(modifier: Modifier, context: Context): Broken[] {
+  const { after, open } = context;
   const [type, options] = modifier;
   const problems = patternProblems(options);
-  if (QUANTIZERS.includes(type)) problems.push(...quantizerProblems(modifier, { before, after, isSound, open }));
+  if (QUANTIZERS.includes(type)) problems.push(...quantizerProblems(modifier, context));
   if (type === 'AWQModifier' && !open && !after.some(([next]) => QUANTIZERS.includes(next))) {
     const hint = 'add a QuantizationModifier or GPTQModifier after it';
     problems.push({

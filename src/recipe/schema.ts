@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { TensorpressError } from '../errors.js';
+import type { OtherObservers } from '../schemes/observer-names.js';
 
 /** A JSON Schema (2020-12), as far as the schemas of recipes use it. */
 export interface Schema {
@@ -34,25 +35,35 @@ export interface Schema {
 
 export type Schemas = Readonly<Record<string, Schema>>;
 
+/** What plugins add to the language. */
+export interface Extension {
+  /** Schemas of the options of their modifiers, by class. */
+  readonly modifiers?: Schemas;
+  readonly observers?: OtherObservers;
+}
+
 const BASE = 'https://tensorpress.dev/schema/';
 const ROOT = 'recipe.schema.json';
 const FOLDER = new URL('../../schema/', import.meta.url);
 const MODIFIERS = 'modifiers';
+const OBSERVER = 'observer';
+const ARGS = 'quantization-args';
 
 /**
  * The schema of recipes in one piece: every file below `schema/` that the root leads to, as `$defs`, with local references only. Modifiers of
- * plugins are added by class; their schemas may refer to their own `$defs` and to ours by `$id`.
+ * plugins are added by class; their schemas may refer to their own `$defs` and to ours by `$id`, and take no fields but those they name unless
+ * they say so.
  *
  * @throws TensorpressError PLUGIN when a plugin's schema refers to something that does not exist
  */
-export function bundle(extraModifiers: Schemas = {}): Schema {
+export function bundle({ modifiers: added = {}, observers = {} }: Extension = {}): Schema {
   const $defs: Record<string, Schema> = {};
   const root = inline(readSchema(ROOT), BASE + ROOT, $defs);
   const extra: Record<string, Schema> = {};
-  for (const [type, schema] of Object.entries(extraModifiers)) {
+  for (const [type, schema] of Object.entries(added)) {
     const id = schema.$id ?? `${BASE}plugins/${type}.schema.json`;
     const name = `plugin.${type}`;
-    add(name, inline(schema, id, $defs, name), $defs);
+    add(name, inline(closed(schema), id, $defs, name), $defs);
     extra[type] = { $ref: `#/$defs/${name}` };
   }
   for (const [name, schema] of Object.entries($defs)) {
@@ -60,12 +71,13 @@ export function bundle(extraModifiers: Schemas = {}): Schema {
   }
   const modifiers = $defs[MODIFIERS]!;
   $defs[MODIFIERS] = { ...modifiers, properties: { ...modifiers.properties, ...extra } };
+  addObservers(observers, $defs);
   return { ...root, $defs };
 }
 
 /** The schema that `tensorpress schema` prints: what editors and other validators need, and no keyword of ours. */
-export function mergedSchema(extraModifiers: Schemas = {}): Schema {
-  return mapSchema(bundle(extraModifiers), ({ spelling: _, discriminator: __, ...schema }) => schema);
+export function mergedSchema(extension: Extension = {}): Schema {
+  return mapSchema(bundle(extension), ({ spelling: _, discriminator: __, ...schema }) => schema);
 }
 
 /** The schema of the normal form, which the types are made from and which a recipe is checked against once its spelling is normal. */
@@ -127,6 +139,28 @@ function inline(file: Schema, id: string, $defs: Record<string, Schema>, name = 
   });
   for (const [key, definition] of Object.entries(local.$defs ?? {})) add(`${name}.${key}`, definition, $defs);
   return local;
+}
+
+/** Names of observers, and what their `observer_kwargs` may hold. */
+function addObservers(observers: OtherObservers, $defs: Record<string, Schema>): void {
+  const { [OBSERVER]: observer, [ARGS]: args } = $defs as Record<string, Schema>;
+  const known = Object.entries(observers === 'any' ? {} : observers);
+  if (observers !== 'any' && known.length === 0) return;
+  const [names, ...others] = observer!.anyOf!;
+  const all = [...names!.enum!, ...known.map(([name]) => name)];
+  const anyName = observers === 'any' ? [{ type: 'string' }] : [];
+  $defs[OBSERVER] = { ...observer, anyOf: [{ ...names, enum: all }, ...others, ...anyName] };
+
+  const kwargs = args!.properties!['observer_kwargs']!;
+  const added = known.flatMap(([name, keys]) => keys.map(key => [key, { description: `Option of ${name}.` }] as const));
+  const properties = { ...Object.fromEntries(added), ...kwargs.properties };
+  const observer_kwargs = { ...kwargs, properties, ...(observers === 'any' && { additionalProperties: true }) };
+  $defs[ARGS] = { ...args, properties: { ...args!.properties, observer_kwargs } };
+}
+
+/** A map with named fields is meant to have no others: only so can a misspelt one be found. */
+function closed(schema: Schema): Schema {
+  return schema.properties === undefined ? schema : { additionalProperties: false, ...schema };
 }
 
 function checkReference(part: Schema, name: string, $defs: Schemas): Schema {

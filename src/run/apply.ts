@@ -7,6 +7,7 @@ import { readJournal } from './journal.js';
 import { newLock, releaseLock, type Lock } from './lock.js';
 import type { PlanOptions } from './prepare.js';
 import type { Report } from './report.js';
+import type { PlanSummary } from './summary.js';
 import { Stopped } from './stopping.js';
 import { inThread } from './thread.js';
 
@@ -52,6 +53,8 @@ export async function apply({ onEvent = () => {}, signal, now: _now, ...options 
     return await inThread<Task, RunEvent, Applied>(new URL('./apply-thread.js', import.meta.url), task, {
       signal,
       hint: 'nothing that was finished is lost: run the same command again',
+      mayHang: () => stages.plugin() !== undefined,
+      stuck: () => stages.plugin(),
       onEvent(event) {
         begun = true;
         stages.see(event);
@@ -70,9 +73,25 @@ export async function apply({ onEvent = () => {}, signal, now: _now, ...options 
 function stageKeeper() {
   let where = 'before work began';
   let layers = 0;
+  let plugins: PlanSummary['plugins'] = [];
+  let step: (RunEvent & { type: 'step' }) | undefined;
+  const plugin = () => plugins.find(({ modifiers }) => step !== undefined && modifiers.includes(step.modifier));
   return {
-    where: () => where,
+    where: () => (plugin() === undefined ? where : `${where}, in ${step!.modifier}`),
+    /** The error of a plugin's modifier that is at work and never ends; undefined while another one is. */
+    plugin() {
+      const own = plugin();
+      if (own === undefined) return undefined;
+      const { modifier, part } = step!;
+      return new TensorpressError('PLUGIN', `${modifier} never ends its edit of ${part}`, {
+        place: { file: own.path, part },
+        hint: 'it waits for something that never comes: an await of a promise that nothing settles',
+      });
+    },
     see(event: RunEvent) {
+      if (event.type === 'step') step = event;
+      if (event.type === 'evaluation' || event.type === 'done') step = undefined;
+      if (event.type === 'plan') plugins = event.plan.plugins;
       if (event.type === 'download') where = `while ${event.file} was being downloaded`;
       if (event.type === 'plan') {
         where = 'before work began';

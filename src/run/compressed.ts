@@ -189,7 +189,7 @@ function readGroups(quantization: Json, model: Model): Map<string, QuantizationS
 /** A scheme in full, or `{"W8A8": ["Linear"]}`. */
 function readGroup(name: string, group: unknown): ReturnType<typeof normalizeScheme> {
   const scheme = Array.isArray(group) ? preset(name, listOf(group)) : undefined;
-  return scheme === undefined ? normalizeScheme(group) : { scheme, warnings: [] };
+  return scheme === undefined ? normalizeScheme(group, { observers: 'any' }) : { scheme, warnings: [] };
 }
 
 /** A list, or one string. */

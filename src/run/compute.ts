@@ -2,6 +2,7 @@ import { firstNonFinite, widen } from '../numerics/dtypes.js';
 import { TensorpressError } from '../errors.js';
 import type { Source } from '../formats/source.js';
 import type { Compute, Remark } from '../modifiers/modifier.js';
+import type { Observer } from '../observers/observer.js';
 import { weightObserver } from '../observers/table.js';
 import { weightGrid } from '../schemes/grids.js';
 import { gptqColumnsOn } from './columns.js';
@@ -12,10 +13,12 @@ interface Lent {
   readonly jobs: Jobs;
   readonly buffers: Buffers;
   readonly report: (remark: Remark) => void;
+  /** Those of plugins. */
+  readonly observers?: readonly Observer[];
 }
 
 /** The heavy functions that a modifier is lent, over the weights of a source. */
-export function computeOn(source: Source, { jobs, buffers, report }: Lent): Compute {
+export function computeOn(source: Source, { jobs, buffers, report, observers = [] }: Lent): Compute {
   return {
     async weight({ weight }) {
       const { tensor, dtype, columns } = weight!;
@@ -33,7 +36,7 @@ export function computeOn(source: Source, { jobs, buffers, report }: Lent): Comp
     },
     weightRange({ name, weight }, args, importance) {
       const { rows, columns } = weight!;
-      const observer = weightObserver(args.observer ?? 'memoryless_minmax')!;
+      const observer = weightObserver(args.observer ?? 'memoryless_minmax', observers)!;
       return observer.weightRange({
         weight: weightRows(source, weight!, jobs, buffers),
         grid: weightGrid(args, rows, columns),

@@ -1,12 +1,16 @@
 import type { TensorInfo } from '../formats/source.js';
 import { narrow, type ModelDType } from '../numerics/dtypes.js';
 import { qparams } from '../numerics/qparams.js';
+import type { Observer } from '../observers/observer.js';
 import { weightObserver } from '../observers/table.js';
 import type { Output } from '../outputs/output.js';
+import { planPasses } from '../recipe/passes.js';
 import type { Plan } from '../recipe/plan.js';
+import { observersOf } from '../recipe/plugins/plugins.js';
 import { weightedModules } from '../runtime/model/model.js';
 import type { FormatName, QuantizationArgs } from '../schemes/args.js';
 import { weightGrid } from '../schemes/grids.js';
+import { calibrationCost } from './calibrate/cost.js';
 import { createJobs, type Jobs } from './pool.js';
 import { threadsFor } from './threads.js';
 import { CHUNK_ELEMENTS, createBuffers, weightRows } from './weights.js';
@@ -29,6 +33,7 @@ const BYTES_IN_WORK = 16;
 export async function estimate(plan: Plan, outputs: readonly Output[], now: () => number): Promise<Estimate> {
   const { model, outcome } = plan;
   const threads = threadsFor(model);
+  const observers = observersOf(plan.plugins);
   const speeds = new Map<string, Speed>();
   let seconds = 0;
   let blocks = 0;
@@ -38,7 +43,7 @@ export async function estimate(plan: Plan, outputs: readonly Output[], now: () =
       const { weights: args, format } = outcome.schemes.get(name) ?? {};
       if (args == null || format === undefined || outcome.joined.has(name)) continue;
       const key = JSON.stringify([args, weight.dtype, format]);
-      const speed = speeds.get(key) ?? (await measure(args, format, weight.dtype, jobs, now));
+      const speed = speeds.get(key) ?? (await measure(args, format, weight.dtype, { jobs, now, observers }));
       speeds.set(key, speed);
       // weights are observed one after the other, and encoded on all threads
       seconds += (speed.observe + speed.encode / Math.max(1, threads)) * weight.rows * weight.columns;
@@ -48,12 +53,17 @@ export async function estimate(plan: Plan, outputs: readonly Output[], now: () =
   } finally {
     await jobs.close();
   }
+  const passes = planPasses(plan);
+  const flowing = passes && calibrationCost(plan, passes);
   const source = [...model.source.tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0);
   const written = outputs.reduce((sum, { files }) => sum + files.reduce((n, { bytes }) => n + bytes, 0), 0);
   return {
-    seconds: seconds + (source + written) / COPY_RATE,
-    memoryBytes: process.memoryUsage.rss() + ((threads + 1) * CHUNK_ELEMENTS + blocks) * BYTES_IN_WORK,
-    diskBytes: written,
+    seconds: seconds + (source + written) / COPY_RATE + (flowing?.seconds ?? 0),
+    memoryBytes:
+      process.memoryUsage.rss() +
+      ((threads + 1) * CHUNK_ELEMENTS + blocks) * BYTES_IN_WORK +
+      (flowing?.memoryBytes ?? 0),
+    diskBytes: written + (flowing?.diskBytes ?? 0),
   };
 }
 
@@ -67,8 +77,7 @@ async function measure(
   args: QuantizationArgs,
   format: FormatName,
   dtype: ModelDType,
-  jobs: Jobs,
-  now: () => number,
+  { jobs, now, observers }: { jobs: Jobs; now: () => number; observers: readonly Observer[] },
 ): Promise<Speed> {
   const group = Math.max(1, args.group_size ?? 1);
   const [rows, columns] = [SAMPLE_ROWS, Math.ceil(1024 / group) * group];
@@ -78,7 +87,7 @@ async function measure(
     dtype,
   );
   const grid = weightGrid(args, rows, columns);
-  const observer = weightObserver(args.observer ?? 'memoryless_minmax')!;
+  const observer = weightObserver(args.observer ?? 'memoryless_minmax', observers)!;
   const weight = weightRows(
     inMemory(bytes, [rows, columns], dtype),
     { tensor: 'sample', rows, columns, dtype },

@@ -25,6 +25,12 @@ export type RunEvent =
       readonly done: number;
       readonly total: number;
     }
+  | {
+      /** A modifier begins to edit a part. */
+      readonly type: 'step';
+      readonly part: string;
+      readonly modifier: string;
+    }
   | { readonly type: 'remark'; readonly module?: string; readonly message: string }
   | {
       /** What a modifier measured of a module: its loss. */

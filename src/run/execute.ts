@@ -4,17 +4,19 @@ import type { QuantizationError } from '../numerics/error.js';
 import { random } from '../numerics/random.js';
 import type { Edit, Remark, Statistics } from '../modifiers/modifier.js';
 import type { Output } from '../outputs/output.js';
+import { observersOf } from '../recipe/plugins/plugins.js';
 import type { PartWork, Plan, StepWork } from '../recipe/plan.js';
 import { observerName } from '../schemes/observer-names.js';
-import type { Calibration, SavedStates } from './calibrate/calibration.js';
+import type { Calibration } from './calibrate/calibration.js';
 import { PartEdits } from './calibrate/edits.js';
+import type { SavedStates } from './calibrate/states.js';
 import { computeOn } from './compute.js';
 import { encode } from './encode.js';
 import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
 import type { Jobs } from './pool.js';
 import type { Progress } from './progress.js';
-import { Announced, checkedDense, parameterBytes } from './taken.js';
+import { checkEmitted, checkedCodes, checkedDense, emittedTwice, parameterBytes, unannounced } from './taken.js';
 import { tensorPieces, type Buffers } from './weights.js';
 
 /** What a run measured of a module that became codes. */
@@ -135,20 +137,26 @@ async function executePart(
     sources[tensor] = sha256;
   };
 
-  const take = async (edit: Edit, { step, parameters }: StepWork) => {
+  const take = async (edit: Edit, { step, parameters, codes, dense }: StepWork) => {
     const { index } = step;
     const before = (other: number) => other < index;
     if (edit.kind === 'parameter') {
-      const bytes = parameterBytes(edit, parameters.find(({ name }) => name === edit.name)!);
+      const spec = parameters.find(({ name }) => name === edit.name);
+      if (spec === undefined) throw unannounced(edit.name, step, part.id);
+      const bytes = parameterBytes(edit, spec);
       for (const output of outputs.keys()) await store(output, edit.name, bytes);
       return;
     }
-    const weight = byName.get(edit.module)!.weight!;
+    const weight = byName.get(edit.module)?.weight;
+    if (weight === undefined) throw unannounced(edit.module, step, part.id);
     if (edit.kind === 'dense') {
+      if (!dense.includes(edit.module)) throw unannounced(edit.module, step, part.id);
       edits.addDense(index, checkedDense(edit, weight, step));
       return;
     }
-    const args = plan.outcome.schemes.get(edit.module)!.weights!;
+    const args = plan.outcome.schemes.get(edit.module)?.weights;
+    if (args == null || !codes.includes(edit.module)) throw unannounced(edit.module, step, part.id);
+    checkedCodes(edit, weight, args, step);
     if (calibration !== undefined && step.flows) edits.addCodes(index, edit, args);
     const { read, stored, error, usage, referenceError } = await encode({
       ...{ edit, weight, args, outputs, jobs, buffers },
@@ -177,23 +185,32 @@ async function executePart(
   for (const own of work.steps) {
     const { step } = own;
     const { modifier, options } = step;
-    const announced = new Announced(own, part.id);
     const report = (remark: Remark) => {
       remarks.push(remark);
       onEvent({ type: 'remark', ...remark });
     };
+    onEvent({ type: 'step', part: part.id, modifier: modifier.type });
+    const emitted = new Set<string>();
+    // one after the other, whether the modifier waits for them or not
+    let taken = Promise.resolve();
     await modifier.edit(part, {
       options: options as never,
       schemes: own.schemes,
       statistics: (await flowing?.statistics(step.index)) ?? NOTHING_SEEN,
       compute: computeOn(
         edits.view(other => other < step.index),
-        { jobs, buffers, report },
+        { jobs, buffers, report, observers: observersOf(plan.plugins) },
       ),
       random: random(plan.recipe.calibration?.seed ?? 0, modifier.type, step.index, part.id),
-      async emit(edit) {
-        announced.take(edit);
-        await take(edit, own);
+      emit(edit) {
+        taken = taken.then(async () => {
+          const what = edit.kind === 'parameter' ? edit.name : edit.module;
+          if (emitted.has(what)) throw emittedTwice(what, step, part.id);
+          await take(edit, own);
+          emitted.add(what);
+        });
+        taken.catch(() => {}); // reported where it is awaited
+        return taken;
       },
       report,
       measure(module, found) {
@@ -202,7 +219,8 @@ async function executePart(
       },
       signal,
     });
-    announced.finish();
+    await taken;
+    checkEmitted(own, emitted, part.id);
   }
   for (const [module, found] of figures) if (modules[module]) modules[module] = { ...modules[module], figures: found };
   const states = (await flowing?.end()) ?? [];
@@ -228,7 +246,7 @@ async function executePart(
 
 /** A weight is observed once, so averaging forms run as their memoryless ones; run.json says so. */
 function observerThatRan(given: string | null): string {
-  const name = observerName(given ?? 'memoryless_minmax')!;
+  const name = observerName(given ?? 'memoryless_minmax') ?? given!;
   const memoryless: Record<string, string> = {
     minmax: 'memoryless_minmax',
     static_minmax: 'memoryless_minmax',

@@ -1,9 +1,10 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import { readError, writeWhole } from '../formats/files.js';
 import { parseRecipe } from '../recipe/parse.js';
+import type { Plugin } from '../recipe/plugins/plugins.js';
 import { printRecipe } from '../recipe/print.js';
 import type { Recipe } from '../recipe/recipe.js';
 import { hashFile, makeFolder, pathIn, type FileHash } from './hash.js';
@@ -70,6 +71,9 @@ export async function readInputs(
   if (evaluation !== undefined) {
     recipe.evaluation = { ...evaluation, data: await bring(evaluation.data, ['evaluation', 'data']) };
   }
+  if (recipe.plugins !== undefined) {
+    recipe.plugins = parsed.plugins.list.map((plugin, i) => bringPlugin(plugin, i, carried));
+  }
   delete recipe.history;
   const history = await sourceHistory(model.folder);
   if (history.length > 0) recipe.history = history;
@@ -85,6 +89,28 @@ export async function readInputs(
       ...(calibration.dataset !== undefined && { dataset: resolve(dirname(recipePath), calibration.dataset) }),
     },
   };
+}
+
+/** Takes the files of a plugin along, as they lie to each other, and gives the name under which the saved recipe finds it. */
+function bringPlugin({ files }: Plugin, index: number, carried: Carried[]): string {
+  const root = commonFolder(files.map(({ path }) => dirname(path)));
+  const placed = (folder: string) =>
+    files.map(({ path, named, sha256, bytes }): Carried => ({
+      from: path,
+      to: `inputs/${folder}${pathIn(root, path)}`,
+      hash: { path: named, sha256, bytes },
+    }));
+  const clashes = placed('').some(({ from, to }) => carried.some(other => other.to === to && other.from !== from));
+  const here = placed(clashes ? `plugin-${index + 1}/` : '');
+  carried.push(...here.filter(({ to }) => !carried.some(other => other.to === to)));
+  return `./${here[0]!.to}`;
+}
+
+function commonFolder(folders: readonly string[]): string {
+  const holds = (folder: string) => folders.every(other => other === folder || other.startsWith(join(folder, sep)));
+  let folder = folders[0]!;
+  while (!holds(folder)) folder = dirname(folder);
+  return folder;
 }
 
 /** Recipes that made the source what it is, oldest first. */

@@ -1,5 +1,6 @@
 import type { Plan } from '../recipe/plan.js';
 import type { CalibrationPlan } from './calibrate/begin.js';
+import { passOperations } from './calibrate/cost.js';
 import type { OnEvent } from './events.js';
 
 /** Milliseconds between two progress events: a display needs no more. */
@@ -75,11 +76,8 @@ export function progressMeter(
   };
 }
 
-/** Two operations per weight and token. */
-function costOfPass({ part }: Plan['parts'][number], calibrated: CalibrationPlan | undefined): number {
-  if (part.id === 'embedding' || calibrated === undefined) return 0;
-  const weights = part.modules.reduce((sum, { weight }) => sum + (weight ? weight.rows * weight.columns : 0), 0);
-  return Math.round(2 * weights * calibrated.data.tokens * BYTES_PER_FLOP);
+function costOfPass(work: Plan['parts'][number], calibrated: CalibrationPlan | undefined): number {
+  return Math.round(passOperations(work) * (calibrated?.data.tokens ?? 0) * BYTES_PER_FLOP);
 }
 
 function partBytes({ model }: Plan, { part, steps, copies }: Plan['parts'][number]): number {

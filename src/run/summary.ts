@@ -41,10 +41,21 @@ export interface PlanSummary {
     readonly tied_embeddings: boolean;
     readonly notes: readonly string[];
   };
+  /** Files of the user's whose code runs. */
+  readonly plugins: readonly {
+    /** As the recipe names it. */
+    readonly path: string;
+    readonly modifiers: readonly string[];
+    readonly observers: readonly string[];
+    /** Its own, those that it imports, its schemas. */
+    readonly files: readonly { readonly path: string; readonly sha256: string }[];
+  }[];
   readonly steps: readonly {
     readonly modifier: string;
     /** Modules that it gives a scheme. */
     readonly modules: number;
+    /** Modules whose weight it turns into another one, where it does so. */
+    readonly edits?: number;
     /** How codes are rounded, where it makes any. */
     readonly arithmetic?: string;
     readonly patterns: readonly PatternUse[];
@@ -95,6 +106,8 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
   const coders = new Set(work.flatMap(({ step, codes }) => (codes.length > 0 ? [step.index] : [])));
   const coded = modules.filter(({ scheme, stored_with }) => scheme?.weights && stored_with === undefined);
   const elements = coded.reduce((sum, { shape: [r, c] }) => sum + r * c, 0);
+  const edits = (index: number) =>
+    work.filter(({ step }) => step.index === index).reduce((sum, { dense }) => sum + dense.length, 0);
   const after = output?.tensorBytes ?? before;
   return {
     recipe: recipeName,
@@ -109,9 +122,16 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
       tied_embeddings: model.tied,
       notes: model.notes,
     },
+    plugins: plan.plugins.list.map(({ named, modifiers: brought, observers, files }) => ({
+      path: named,
+      modifiers: brought.map(({ type }) => type),
+      observers: observers.flatMap(({ names }) => names),
+      files: files.map(({ named: path, sha256 }) => ({ path, sha256 })),
+    })),
     steps: steps.map(({ index, modifier, options, schemes, patterns }) => ({
       modifier: modifier.type,
       modules: schemes.size,
+      ...(edits(index) > 0 && { edits: edits(index) }),
       ...(coders.has(index) && { arithmetic: options['arithmetic'] === 'exact' ? 'exact' : 'reference' }),
       patterns,
     })),

@@ -20,7 +20,17 @@ export interface InThread<Event> {
   readonly onEvent: (event: Event) => void;
   /** What is said when the thread dies: what is lost, and what to do. */
   readonly hint: string;
+  /** Whether the thread may never look whether it was stopped, since a user's code runs in it. Default: it always looks. */
+  readonly mayHang?: () => boolean;
+  /** The error for a thread that waits for something that will never come. Default: INTERNAL. */
+  readonly stuck?: () => TensorpressError | undefined;
 }
+
+/** How long a user's code is waited for once the work is stopped, in milliseconds. */
+const PATIENCE = 3000;
+
+/** What Node.js ends a thread with that waits for a promise which nothing can settle any more. */
+const UNSETTLED = 13;
 
 /** What the thread is given. */
 export interface ThreadData<Task> {
@@ -38,7 +48,7 @@ export interface ThreadData<Task> {
 export async function inThread<Task, Event, Result>(
   module: URL,
   task: Task,
-  { signal, onEvent, hint }: InThread<Event>,
+  { signal, onEvent, hint, mayHang, stuck }: InThread<Event>,
 ): Promise<Result> {
   if (signal?.aborted) throw new Stopped();
   const stopping = new Stopping();
@@ -47,6 +57,7 @@ export async function inThread<Task, Event, Result>(
   // the data of a run lies outside of the heap: a larger nursery would only make the process larger
   const worker = new Worker(module, { workerData, env: SHARE_ENV, resourceLimits: { maxYoungGenerationSizeMb: 8 } });
   let stop = () => {};
+  let patience: NodeJS.Timeout | undefined;
   try {
     return await new Promise<Result>((done, reject) => {
       let reason: unknown;
@@ -55,6 +66,7 @@ export async function inThread<Task, Event, Result>(
         if (reason !== undefined) return;
         reason = why;
         if (stopping.stop()) reject(why);
+        else if (mayHang?.()) patience = setTimeout(() => reject(why), PATIENCE);
       };
       stop = () => end(new Stopped());
       signal?.addEventListener('abort', stop);
@@ -71,9 +83,13 @@ export async function inThread<Task, Event, Result>(
         }
       });
       worker.once('error', error => fail(died(error, hint)));
-      worker.once('exit', code => fail(new TensorpressError('INTERNAL', `the run's thread ended (${code})`, { hint })));
+      worker.once('exit', code => {
+        const known = code === UNSETTLED ? stuck?.() : undefined;
+        fail(known ?? new TensorpressError('INTERNAL', `the run's thread ended (${code})`, { hint }));
+      });
     });
   } finally {
+    clearTimeout(patience);
     signal?.removeEventListener('abort', stop);
     await worker.terminate();
   }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { field, flag, map, nameField, orNull, readFields, wholeNumber, type Field, type Values } from './fields.js';
-import { checkObserver, checkObserverKwargs, observerName } from './observer-names.js';
+import { checkObserver, checkObserverKwargs, observerName, type OtherObservers } from './observer-names.js';
 import { isRecord, oneOf, show, under, type Problem } from './problem.js';
 
 const STRATEGIES = ['tensor', 'channel', 'group', 'block', 'token', 'tensor_group', 'attn_head'] as const;
@@ -78,10 +78,11 @@ export type CheckedArgs = { args: QuantizationArgs; problems?: never } | { args?
  * Validates and completes quantization args as compressed-tensors does, in tensorpress's ranges: integers of 1 to 8 bits, floats of 4 or 8
  * bits, floats symmetric. Names may be in any case, dtypes with or without `torch.`, `block_structure` also `"128x128"`.
  * @param options.observer observer of static args that name none (compressed-tensors' default unless given)
+ * @param options.observers those of plugins
  */
 export function normalizeArgs(
   input: unknown,
-  { observer = 'memoryless_minmax' }: { observer?: string } = {},
+  { observer = 'memoryless_minmax', observers = {} }: { observer?: string; observers?: OtherObservers } = {},
 ): CheckedArgs {
   if (!isRecord(input)) {
     return { problems: [{ path: [], message: `quantization args must be a map, not ${show(input)}` }] };
@@ -92,9 +93,9 @@ export function normalizeArgs(
   const chosen = chooseObserver(values, observer);
 
   problems.push(...checkNumbers(values), ...checkStrategy(values, strategy), ...checkDynamic(values, strategy));
-  if (values.observer != null) problems.push(...under('observer', checkObserver(values.observer)));
-  if (chosen && observerName(chosen) !== undefined && values.observer_kwargs !== undefined) {
-    problems.push(...under('observer_kwargs', checkObserverKwargs(chosen, values.observer_kwargs)));
+  if (values.observer != null) problems.push(...under('observer', checkObserver(values.observer, observers)));
+  if (chosen && values.observer_kwargs !== undefined) {
+    problems.push(...under('observer_kwargs', checkObserverKwargs(chosen, values.observer_kwargs, observers)));
   }
   if (problems.length > 0) return { problems };
 
@@ -215,7 +216,7 @@ export function sameArgs(a: QuantizationArgs | null, b: QuantizationArgs | null)
   if (a === null || b === null) return a === b;
   const plain = (args: QuantizationArgs) => {
     const { observer } = args;
-    return { ...args, actorder: actorderOf(args), observer: observer === null ? null : observerName(observer) };
+    return { ...args, actorder: actorderOf(args), observer: observer && (observerName(observer) ?? observer) };
   };
   return isDeepStrictEqual(plain(a), plain(b));
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { normalizeArgs, sameArgs, type FormatName, type QuantizationArgs, type QuantizationScheme } from './args.js';
 import { field, orNull, readFields, type Field } from './fields.js';
+import type { OtherObservers } from './observer-names.js';
 import { isRecord, oneOf, show, under, type Problem } from './problem.js';
 import { compilePattern } from './targets.js';
 
@@ -45,8 +46,12 @@ export type CheckedScheme =
 /**
  * Validates and completes a quantization scheme (an entry of `config_groups`). Static activations without an observer get `static_minmax`,
  * which sees every batch, where compressed-tensors would keep the last batch only.
+ * @param options.observers those of plugins
  */
-export function normalizeScheme(input: unknown): CheckedScheme {
+export function normalizeScheme(
+  input: unknown,
+  { observers = {} }: { observers?: OtherObservers } = {},
+): CheckedScheme {
   if (!isRecord(input)) return { problems: [{ path: [], message: `a scheme must be a map, not ${show(input)}` }] };
   const problems: Problem[] = [];
   const { targets, format, ...given } = readFields(input, FIELDS, problems);
@@ -62,7 +67,7 @@ export function normalizeScheme(input: unknown): CheckedScheme {
   for (const position of POSITIONS) {
     const observer = position === 'weights' ? 'memoryless_minmax' : 'static_minmax';
     if (given[position] === null) continue;
-    const checked = normalizeArgs(given[position], { observer });
+    const checked = normalizeArgs(given[position], { observer, observers });
     problems.push(...under(position, checked.problems ?? checkPosition(position, checked.args)));
     if (checked.args !== undefined) args[position] = checked.args;
   }

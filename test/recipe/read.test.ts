@@ -130,11 +130,9 @@ describe('a parsed recipe', () => {
 
 describe('modifiers of plugins', () => {
   const text = 'version: 1\nmodifiers:\n  - ClipOutliersModifier: {limit: 3}\n';
-  const extraModifiers = {
-    ClipOutliersModifier: {
-      type: 'object',
-      properties: { limit: { type: 'number', maximum: 2 } },
-      additionalProperties: false,
+  const extension = {
+    modifiers: {
+      ClipOutliersModifier: { type: 'object', properties: { limit: { type: 'number', maximum: 2 } } },
     },
   };
 
@@ -147,8 +145,8 @@ describe('modifiers of plugins', () => {
     assert.deepEqual(parseRecipe(withPlugins).recipe.modifiers, [{ ClipOutliersModifier: { limit: 3 } }]);
     const strange = withPlugins.replace('ClipOutliersModifier', '"a/b%#~1"');
     assert.equal(rejected(strange).diagnostics[0]!.message, 'modifier "a/b%#~1" does not exist');
-    assert.equal(rejected(withPlugins, { extraModifiers }).diagnostics[0]!.message, 'limit must be at most 2, not 3');
+    assert.equal(rejected(withPlugins, { extension }).diagnostics[0]!.message, 'limit must be at most 2, not 3');
     const other = withPlugins.replace('ClipOutliers', 'ClipOutlier');
-    assert.equal(rejected(other, { extraModifiers }).diagnostics[0]!.hint, 'did you mean "ClipOutliersModifier"?');
+    assert.equal(rejected(other, { extension }).diagnostics[0]!.hint, 'did you mean "ClipOutliersModifier"?');
   });
 });

@@ -189,7 +189,7 @@ describe('mergedSchema', () => {
       additionalProperties: false,
       $defs: { limit: { type: 'number', minimum: 0 } },
     };
-    const validate = new Ajv2020({ strict: true }).compile(mergedSchema({ ClipOutliersModifier: clip }));
+    const validate = new Ajv2020({ strict: true }).compile(mergedSchema({ modifiers: { ClipOutliersModifier: clip } }));
     const recipe = (options: unknown) => ({ version: 1, modifiers: [{ ClipOutliersModifier: options }] });
     assert.ok(validate(recipe({ targets: 'Linear', limit: 3 })));
     assert.ok(!validate(recipe({ limit: -1 })));
@@ -202,7 +202,7 @@ describe('mergedSchema', () => {
     ]) {
       const broken = { type: 'object', properties: { a: { $ref } } };
       assert.throws(
-        () => mergedSchema({ X: broken }),
+        () => mergedSchema({ modifiers: { X: broken } }),
         (error: TensorpressError) => error.code === 'PLUGIN',
       );
     }

@@ -176,6 +176,7 @@ function reportOf(modules: readonly ModuleReport[], layers: number, weights: key
         tied_embeddings: true,
         notes: ['49 norms and 72 biases have no scheme and are copied'],
       },
+      plugins: [],
       steps: [
         {
           modifier: 'QuantizationModifier',

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { diskError } from '../../formats/files.js';
 import { planPasses, type Passes } from '../../recipe/passes.js';
 import type { Plan } from '../../recipe/plan.js';
+import { observersOf } from '../../recipe/plugins/plugins.js';
 import { decoderOf } from '../../runtime/model/decoder.js';
 import type { Decoder } from '../../runtime/model/graph.js';
 import type { Engine } from '../../runtime/engine/engine.js';
@@ -12,9 +13,9 @@ import type { Inputs } from '../inputs.js';
 import type { JournalContent } from '../journal.js';
 import { hiddenFolder } from '../lock.js';
 import type { CalibrationReport } from '../report.js';
-import { openCalibration, statesPath, type Calibration, type SavedStates } from './calibration.js';
+import { openCalibration, type Calibration } from './calibration.js';
 import { readCalibration, type CalibrationData } from './data.js';
-import { syncStates } from './states.js';
+import { statesPath, syncStates, type SavedStates } from './states.js';
 
 /** What a run needs to know before it lets data flow. */
 export interface CalibrationPlan {
@@ -80,7 +81,10 @@ export async function beginCalibration(
     const path = join(hidden, name);
     if (!known.has(path)) await rm(path, { recursive: true, force: true });
   }
-  const calibration = openCalibration({ engine, decoder, model, batches, passes, folder: hidden, tick });
+  const calibration = openCalibration({
+    ...{ engine, decoder, model, batches, passes, folder: hidden, tick },
+    observers: observersOf(plan.plugins),
+  });
   try {
     // streams that nobody looks at any more have ended
     const ahead = plan.parts

@@ -58,7 +58,7 @@ export async function dressOf(model: Model, quantization: Json, schemes: Schemes
 
 function cacheScheme(model: Model, { kv_cache_scheme: given }: Json): QuantizationArgs | undefined {
   if (given == null) return undefined;
-  const { args, problems } = normalizeArgs(given);
+  const { args, problems } = normalizeArgs(given, { observers: 'any' });
   if (args === undefined) throw unreadable(`quantization_config.kv_cache_scheme: ${problems[0]!.message}`, model);
   if (args.dynamic !== false) {
     throw new TensorpressError(

@@ -1,0 +1,67 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gptqPeer, tensorpress, type Ran, type Used } from './child.js';
+import { tokens } from './forward.js';
+import { writeModel, type LlamaShape } from './model.js';
+import type { Bench } from './runs.js';
+
+export interface GptqRow {
+  readonly name: 'tensorpress' | 'llm-compressor';
+  /** Of the whole process. */
+  readonly rounds: readonly Used[];
+}
+
+export interface GptqSpeed {
+  readonly layers: number;
+  readonly rows: number;
+  readonly length: number;
+  readonly runs: readonly GptqRow[];
+}
+
+const RECIPE = `version: 1
+modifiers:
+  - GPTQModifier:
+      config_groups: {all: {targets: [Linear], weights: {num_bits: 4, strategy: group, group_size: 64}}}
+      ignore: [lm_head]
+calibration: {dataset: ./tokens.json, samples: 128, shuffle: false}
+`;
+
+/** GPTQ at 4 bits on a random model and random tokens; the same in llm-compressor. In a round they take turns. */
+export async function benchGptq(
+  { scratch, rounds, say }: Bench,
+  shape: LlamaShape,
+  { rows, length, python }: { rows: number; length: number; python: string | undefined },
+): Promise<GptqSpeed> {
+  const home = join(scratch, 'gptq');
+  await mkdir(home);
+  try {
+    const [model, recipe, data, out] = ['model', 'recipe.yaml', 'tokens.json', 'out'].map(name => join(home, name)) as [
+      string,
+      string,
+      string,
+      string,
+    ];
+    await writeModel(model, shape, { seed: 1 });
+    await writeFile(recipe, RECIPE);
+    await writeFile(data, JSON.stringify({ input_ids: tokens(rows, length, shape.vocabulary) }));
+    const programs: { name: GptqRow['name']; run: () => Promise<Ran> }[] = [
+      {
+        name: 'tensorpress',
+        run: () => tensorpress(['apply', recipe, '--model', model, '--out', out, '--quiet'], scratch),
+      },
+    ];
+    if (python !== undefined)
+      programs.push({ name: 'llm-compressor', run: () => gptqPeer(python, [model, data, out], scratch) });
+    const runs = programs.map(({ name }) => ({ name, rounds: [] as Used[] }));
+    for (let round = 1; round <= rounds; round++) {
+      for (const [i, { name, run }] of programs.entries()) {
+        say(`round ${round} of ${rounds}: GPTQ, ${name}`);
+        runs[i]!.rounds.push(await run());
+        await rm(out, { recursive: true, force: true });
+      }
+    }
+    return { layers: shape.layers, rows, length, runs };
+  } finally {
+    await rm(home, { recursive: true });
+  }
+}
