@@ -106,6 +106,32 @@ describe('what a modifier emits', () => {
     });
   }
 
+  it('is refused: the same weight again', async () => {
+    const edit = weight(w => w);
+    const mine = modifier(async ({ emit }) => {
+      await emit(edit);
+      await emit(edit);
+    });
+    await assert.rejects(run(mine), { code: 'PLUGIN', message: `Mine edits ${MODULE} twice` });
+  });
+
+  it('may leave out a weight, and no parameter', async () => {
+    await assert.rejects(run(modifier(({ emit }) => emit(weight(w => w)))), {
+      code: 'PLUGIN',
+      message: `Mine does not emit ${SITE}_scale, which its plan announces`,
+    });
+    await run(modifier(({ emit }) => emit(scales(1, 2))));
+  });
+
+  it('counts where it does not wait for it', async () => {
+    const mine = modifier(({ emit }) => {
+      void emit(scales(1, 2)).catch(() => {});
+      void emit(weight(w => w.fill(NaN))).catch(() => {});
+      return Promise.resolve();
+    });
+    await assert.rejects(run(mine), { code: 'PLUGIN', message: /a weight that is NaN at \[0, 0\]$/ });
+  });
+
   it('is written where it is what the plan says', async () => {
     const mine = modifier(async ({ emit, statistics }) => {
       await statistics.take({ site: SITE, observer: 'energy' });
