@@ -5,6 +5,7 @@ import type { Model } from '../runtime/model/model.js';
 import { patterns } from '../runtime/model/untouched.js';
 import { sameArgs, type QuantizationArgs } from '../schemes/args.js';
 import { checkSchemes } from './check-schemes.js';
+import { checkObservations } from './observations.js';
 import { planParts } from './parts.js';
 import { observersOf } from './plugins/plugins.js';
 import {
@@ -66,6 +67,7 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
 
   const outcome = outcomeOf(model, decided);
   const { parts, problems } = planParts(model, steps, decided.coders, outcome);
+  checkObservations(model, parts, observersOf(plugins));
   findings.push(
     ...problems,
     ...calibrationFindings(recipe, model, steps, parts),
