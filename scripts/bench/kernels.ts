@@ -1,4 +1,6 @@
 import { measure } from 'mitata';
+import { gptqColumns } from '../../src/numerics/columns.js';
+import { gptqFactor } from '../../src/numerics/gptq.js';
 import { makeGrid } from '../../src/numerics/grid.js';
 import { Blank, TYPESCRIPT_KERNELS, type Kernels } from '../../src/numerics/kernels.js';
 import { encodeRows, rangeOfRows } from '../../src/numerics/passes.js';
@@ -19,8 +21,8 @@ const FP8: Quantizer = { num_bits: 8, type: 'float', symmetric: true, scale_dtyp
 const FP4: Quantizer = { num_bits: 4, type: 'float', symmetric: true, scale_dtype: 'torch.float8_e4m3fn' };
 
 /**
- * Every kernel on one row of 4096 bfloat16 columns, groups of 128 unless the name says otherwise; then the two passes of a run, which are
- * made of them, on 256 rows.
+ * Every kernel on one row of 4096 bfloat16 columns, groups of 128 unless the name says otherwise; those of GPTQ, and what it makes of them;
+ * then the two passes of a run, which are made of them, on 256 rows.
  */
 export async function benchKernels(): Promise<KernelRow[]> {
   const rows: KernelRow[] = [];
@@ -58,6 +60,7 @@ function* cases(kernels: Kernels): Generator<Case> {
   const stored = new Uint8Array(bits.buffer);
 
   yield* rowCases(kernels, stored);
+  yield* gptqCases(kernels);
   for (const [name, args, blockColumns, G] of [
     ['int4', INT4, 128, null],
     ['fp8', FP8, COLUMNS, null],
@@ -121,4 +124,32 @@ function* rowCases(kernels: Kernels, stored: Uint8Array): Generator<Case> {
   }
   yield one('accumulateError', () => kernels.accumulateError(at.x, at.values, 0, COLUMNS, at.error));
   yield one('countCodes, int4', () => kernels.countCodes(at.signed, at.usage));
+}
+
+/** Products of 64 terms, and what GPTQ makes of them for 256 rows of 576 columns. */
+function* gptqCases(kernels: Kernels): Generator<Case> {
+  const [n, rows, side] = [576, 256, 64];
+  const x = new Float32Array(side * (side + 16)).fill(0.01);
+  for (const Type of [Float32Array, Float64Array]) {
+    const arrays = { C: new Type(x), A: new Type(x), B: new Type(x) };
+    const shape = { m: side, n: side, k: side };
+    const run = () => {
+      const at = kernels.place(arrays);
+      const [C, A, B] = [at.C, at.A, at.B].map(values => ({ values, at: 0, stride: side + 16 }));
+      for (let i = 0; i < 8; i++) kernels.subtractProduct(C!, A!, B!, shape);
+    };
+    yield { name: `subtractProduct, ${Type === Float32Array ? 'F32' : 'F64'}`, elements: 8 * side * side, run };
+  }
+  const values = Float64Array.from({ length: n * n }, (_, at) => 0.8 ** Math.abs(Math.floor(at / n) - (at % n)));
+  const options = { damping: 0.01, order: null };
+  const factor = gptqFactor({ n, values }, options, createKernels())!;
+  yield { name: 'gptqFactor', elements: n * n, run: () => gptqFactor({ n, values }, options, kernels) };
+  const problem = {
+    ...{ weight: new Float32Array(rows * n), fromRow: 0, factor, order: null, groupIndex: null, args: INT4 },
+    grid: makeGrid(rows, n, 1, n),
+    parameters: { scale: new Float32Array(rows).fill(0.004), zeroPoint: null, globalScale: null },
+    ...({ dtype: 'BF16', blockSize: 128 } as const),
+  };
+  problem.weight.forEach((_, at) => (problem.weight[at] = Math.sin(at) / 40));
+  yield { name: 'gptqColumns, int4', elements: rows * n, run: () => gptqColumns(problem, kernels) };
 }

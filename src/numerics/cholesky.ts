@@ -1,12 +1,13 @@
 import { Blank, type Kernels } from './kernels.js';
-import type { Tile } from './product.js';
+import { tileAt, type Tile } from './product.js';
 
 /** Rows of a block: small enough that what is multiplied stays in the cache. */
 const BLOCK = 64;
 /** Columns of it that are worked on at once. */
 const WIDTH = 256;
-/** Between the rows of a tile, so that they do not all fall into the same lines of the cache. */
-const GAP = 8;
+/** Strides of tiles, with a gap, so that rows do not all fall into the same lines of the cache. */
+const NARROW = BLOCK + 8;
+const WIDE = WIDTH + 8;
 
 /**
  * U, upper triangular with UᵀU = H⁻¹, of a symmetric H, in float64 and in place. From H = R Rᵀ with R upper triangular (Cholesky from the last
@@ -23,54 +24,46 @@ const GAP = 8;
  * @returns whether H is positive definite; M is spoilt if it is not
  */
 export function invertFactor(M: Float64Array, n: number, kernels: Kernels): boolean {
-  const wide = new Blank(Float64Array, BLOCK * (WIDTH + GAP));
+  const wide = new Blank(Float64Array, BLOCK * WIDE);
   const at = kernels.place({
-    R: new Blank(Float64Array, n * (BLOCK + GAP)),
-    V: new Blank(Float64Array, BLOCK * (BLOCK + GAP)),
+    R: new Blank(Float64Array, n * NARROW),
+    V: new Blank(Float64Array, BLOCK * NARROW),
     Z: wide,
     B: wide,
-    product: wide,
+    VZ: wide,
   });
-  const narrowTile = (values: Float64Array): Tile<Float64Array> => ({ values, at: 0, stride: BLOCK + GAP });
-  const wideTile = (values: Float64Array): Tile<Float64Array> => ({ values, at: 0, stride: WIDTH + GAP });
-  const [R, V, Z, B, product] = [
-    narrowTile(at.R),
-    narrowTile(at.V),
-    wideTile(at.Z),
-    wideTile(at.B),
-    wideTile(at.product),
-  ];
-  const whole: Tile<Float64Array> = { values: M, at: 0, stride: n };
+  const [R, V] = [tile(at.R, NARROW), tile(at.V, NARROW)];
+  const [Z, B, VZ] = [tile(at.Z, WIDE), tile(at.B, WIDE), tile(at.VZ, WIDE)];
+  const whole = tile(M, n);
 
   for (let i1 = Math.floor((n - 1) / BLOCK) * BLOCK; i1 >= 0; i1 -= BLOCK) {
     const i2 = Math.min(i1 + BLOCK, n);
     const m = i2 - i1;
-    copy(whole, i2, i1, R, n - i2, m); // Rᵀ[i2:, b], so that a product with its transpose is one with R
-    const subtract = (from: number, columns: number, right: Tile<Float64Array>, c: number) =>
-      kernels.subtractProduct(below(Z, 0, from), below(R, c - i2, 0), right, {
-        m,
-        n: columns,
-        k: Math.min(BLOCK, n - c),
-      });
+    copy(whole, i2, i1, R, n - i2, m); // its transpose Rᵀ[i2:, b]
+    /** Z[:, from : from + columns] -= R[b, c : c + k] right */
+    const subtract = (c: number, right: Tile<Float64Array>, from: number, columns: number) => {
+      const shape = { m, n: columns, k: Math.min(BLOCK, n - c) };
+      kernels.subtractProduct(tileAt(Z, 0, from), tileAt(R, c - i2, 0), right, shape);
+    };
+    /** [Rᵀ, U]_b = V Z in the columns [j1, j1 + columns) */
+    const finish = (j1: number, columns: number) => {
+      VZ.values.fill(0);
+      kernels.subtractProduct(VZ, V, Z, { m, n: columns, k: m });
+      copy(VZ, 0, 0, tileAt(whole, i1, j1), m, columns);
+    };
 
     copy(whole, i1, i1, Z, m, m);
-    for (let c = i2; c < n; c += BLOCK) subtract(0, m, below(R, c - i2, 0), c);
+    for (let c = i2; c < n; c += BLOCK) subtract(c, tileAt(R, c - i2, 0), 0, m);
     if (!factorBlock(Z, m)) return false;
-    invertBlock(Z, m, below(whole, i1, i1));
-    negatedTranspose(below(whole, i1, i1), m, V);
+    invertBlock(Z, m, tileAt(whole, i1, i1));
+    negatedTranspose(tileAt(whole, i1, i1), m, V);
 
-    const finish = (j1: number, columns: number) => {
-      product.values.fill(0);
-      kernels.subtractProduct(product, V, Z, { m, n: columns, k: m });
-      for (let i = 0; i < m; i++)
-        M.set(product.values.subarray(i * product.stride, i * product.stride + columns), (i1 + i) * n + j1);
-    };
     for (let j1 = 0; j1 < i1; j1 += WIDTH) {
       const columns = Math.min(WIDTH, i1 - j1);
       copy(whole, i1, j1, Z, m, columns);
       for (let c = i2; c < n; c += BLOCK) {
         copy(whole, c, j1, B, Math.min(BLOCK, n - c), columns);
-        subtract(0, columns, B, c);
+        subtract(c, B, 0, columns);
       }
       finish(j1, columns);
     }
@@ -80,7 +73,7 @@ export function invertFactor(M: Float64Array, n: number, kernels: Kernels): bool
       for (let c = i2; c < j1 + columns; c += BLOCK) {
         const from = Math.max(c - j1, 0); // U is 0 before its diagonal
         copy(whole, c, j1 + from, B, Math.min(BLOCK, n - c), columns - from);
-        subtract(from, columns - from, B, c);
+        subtract(c, B, from, columns - from);
       }
       finish(j1, columns);
     }
@@ -88,9 +81,8 @@ export function invertFactor(M: Float64Array, n: number, kernels: Kernels): bool
   return true;
 }
 
-/** The tile that begins at row i and column j of another one. */
-function below({ values, at, stride }: Tile<Float64Array>, i: number, j: number): Tile<Float64Array> {
-  return { values, at: at + i * stride + j, stride };
+function tile(values: Float64Array, stride: number): Tile<Float64Array> {
+  return { values, at: 0, stride };
 }
 
 /** Copies [rows, columns] from row i and column j of one tile to the beginning of another. */

@@ -1,13 +1,14 @@
-import type { Placed, Kernels } from './kernels.js';
-import { Blank, blankCodes, TYPESCRIPT_KERNELS } from './kernels.js';
-import { makeCodes } from './quantize.js';
 import type { ColumnsProblem, ColumnsResult } from './gptq.js';
+import { Blank, blankCodes, TYPESCRIPT_KERNELS, type Kernels, type Placed } from './kernels.js';
+import { tileAt, type Tile } from './product.js';
+import { makeCodes } from './quantize.js';
 import type { ColumnParameters } from './rows.js';
 
 /** Rows that go through all columns together, as lanes of the same vectors. */
 const LANES = 64;
-/** Between the rows of a tile, so that they do not all fall into the same lines of the cache. */
+/** Strides of tiles have a gap, so that rows do not all fall into the same lines of the cache. */
 const GAP = 16;
+const STRIDE = LANES + GAP;
 
 /**
  * Quantizes W column by column in the order of work, each error e made up for by the columns to come (arXiv 2210.17323, algorithm 1):
@@ -31,15 +32,16 @@ export function gptqColumns(problem: ColumnsProblem, kernels: Kernels = TYPESCRI
   return result;
 }
 
-/** Everything is transposed: a row of an array here is a column of the weight. */
+type Workplace = Placed<ReturnType<typeof workplace>>;
+
+/** Memory for some lanes. Everything is transposed: a row here is a column of the weight, in the order of work. */
 function workplace({ grid: { columns, gridColumns }, blockSize, args }: ColumnsProblem) {
-  const stride = LANES + GAP;
   const block = Math.min(blockSize, columns);
   return {
     /** Weights of the block in work, and errors of all columns. */
-    w: new Blank(Float32Array, block * stride),
-    e: new Blank(Float32Array, columns * stride),
-    /** Columns of the block in U. */
+    w: new Blank(Float32Array, block * STRIDE),
+    e: new Blank(Float32Array, columns * STRIDE),
+    /** U[:, block] */
     u: new Blank(Float32Array, columns * (block + GAP)),
     scale: new Blank(Float32Array, gridColumns * LANES),
     zero: args.symmetric ? null : new Blank(Float32Array, gridColumns * LANES),
@@ -49,69 +51,63 @@ function workplace({ grid: { columns, gridColumns }, blockSize, args }: ColumnsP
   };
 }
 
+/** The rows [from, to), at most as many as there are lanes. */
 function quantizeLanes(
   problem: ColumnsProblem,
   from: number,
   to: number,
-  at: Placed<ReturnType<typeof workplace>>,
+  at: Workplace,
   kernels: Kernels,
-  result: ColumnsResult,
+  { codes, loss }: ColumnsResult,
 ): void {
-  const { order, factor, grid, groupIndex, args, dtype, blockSize } = problem;
-  const { columns } = grid;
-  const stride = LANES + GAP;
-  const panel = Math.min(blockSize, columns) + GAP;
+  const { weight, order, factor, grid, groupIndex, args, dtype, blockSize } = problem;
+  const { columns, blockColumns } = grid;
   const parameters = laneParameters(problem, from, to, at);
   const dead = new Set(factor.dead);
-  const columnAt = (j: number): number => (order === null ? j : order[j]!);
+  const columnOf = (i: number): number => (order === null ? i : order[i]!);
+  const w: Tile<Float32Array> = { values: at.w, at: 0, stride: STRIDE };
+  const e: Tile<Float32Array> = { values: at.e, at: 0, stride: STRIDE };
+  const u: Tile<Float32Array> = { values: at.u, at: 0, stride: Math.min(blockSize, columns) + GAP };
   at.loss.fill(0);
 
   for (let i1 = 0; i1 < columns; i1 += blockSize) {
     const i2 = Math.min(i1 + blockSize, columns);
-    const size = i2 - i1;
-    for (let k = 0; k < i2; k++) at.u.set(factor.U.subarray(k * columns + i1, k * columns + i2), k * panel);
+    for (let k = 0; k < i2; k++) at.u.set(factor.U.subarray(k * columns + i1, k * columns + i2), k * u.stride);
     for (let i = i1; i < i2; i++) {
-      const column = columnAt(i);
-      const w = at.w.subarray((i - i1) * stride, (i - i1) * stride + LANES).fill(0);
-      if (!dead.has(column))
-        for (let row = from; row < to; row++) w[row - from] = problem.weight[row * columns + column]!;
+      const column = columnOf(i);
+      const lanes = lanesOf(w, i - i1).fill(0);
+      if (dead.has(column)) continue;
+      for (let row = from; row < to; row++) lanes[row - from] = weight[row * columns + column]!;
     }
-    for (let k = 0; k < i1; k += blockSize) {
-      kernels.subtractProduct(
-        { values: at.w, at: 0, stride },
-        { values: at.u, at: k * panel, stride: panel },
-        { values: at.e, at: k * stride, stride },
-        { m: size, n: LANES, k: blockSize },
-      );
-    }
+
+    for (let k = 0; k < i1; k += blockSize)
+      kernels.subtractProduct(w, tileAt(u, k, 0), tileAt(e, k, 0), { m: i2 - i1, n: LANES, k: blockSize });
     for (let i = i1; i < i2; i++) {
-      const column = columnAt(i);
-      const w = at.w.subarray((i - i1) * stride, (i - i1) * stride + LANES);
-      const e = at.e.subarray(i * stride, i * stride + LANES);
-      const by = parameters[groupIndex === null ? Math.floor(column / grid.blockColumns) : groupIndex[column]!]!;
-      kernels.subtractTerms(
-        w,
-        { values: at.e, at: i1 * stride, stride },
-        { values: at.u, at: i1 * panel + i - i1, stride: panel },
-        i - i1,
-      );
-      kernels.scaleRow(w, 0, by, 'F32', at.values);
+      const column = columnOf(i);
+      const by = parameters[groupIndex === null ? Math.floor(column / blockColumns) : groupIndex[column]!]!;
+      const own = lanesOf(w, i - i1);
+      kernels.subtractTerms(own, tileAt(e, i1, 0), tileAt(u, i1, i - i1), i - i1);
+      kernels.scaleRow(own, 0, by, 'F32', at.values);
       kernels.encodeRow(at.values, args, at.codes, i * LANES);
       kernels.decodeRow(at.codes, i * LANES, args, by, at.values, 0);
-      kernels.formError(w, at.values, dtype, at.u[i * panel + i - i1]!, e, at.loss);
+      kernels.formError(own, at.values, dtype, at.u[i * u.stride + i - i1]!, lanesOf(e, i), at.loss);
     }
   }
 
   // the reference takes codes from dequantized values once more, and there a zero loses its sign
   const negativeZero = args.type === 'float' ? 1 << (args.num_bits - 1) : NaN;
   for (let i = 0; i < columns; i++) {
-    const column = columnAt(i);
+    const column = columnOf(i);
     for (let row = from; row < to; row++) {
       const code = at.codes[i * LANES + row - from]!;
-      result.codes[row * columns + column] = code === negativeZero ? 0 : code;
+      codes[row * columns + column] = code === negativeZero ? 0 : code;
     }
   }
-  result.loss.set(at.loss.subarray(0, to - from), from);
+  loss.set(at.loss.subarray(0, to - from), from);
+}
+
+function lanesOf({ values }: Tile<Float32Array>, i: number): Float32Array {
+  return values.subarray(i * STRIDE, i * STRIDE + LANES);
 }
 
 /** Scale and zero point of each lane, for every column of the grid; 1 and 0 in lanes without a row. */
@@ -119,7 +115,7 @@ function laneParameters(
   { parameters: { scale, zeroPoint, globalScale }, grid, fromRow }: ColumnsProblem,
   from: number,
   to: number,
-  at: Placed<ReturnType<typeof workplace>>,
+  at: Workplace,
 ): ColumnParameters[] {
   const { gridColumns, blockRows } = grid;
   at.scale.fill(1);

@@ -5,6 +5,15 @@ export interface Tile<A extends Float32Array | Float64Array = Float32Array | Flo
   readonly stride: number;
 }
 
+/** The tile that begins at row i and column j of another one. */
+export function tileAt<A extends Float32Array | Float64Array>(
+  { values, at, stride }: Tile<A>,
+  i: number,
+  j: number,
+): Tile<A> {
+  return { values, at: at + i * stride + j, stride };
+}
+
 /** Rows and columns of a product, and the number of its terms. */
 export interface ProductShape {
   readonly m: number;
@@ -22,18 +31,24 @@ export function subtractProduct<A extends Float32Array | Float64Array>(
   B: Tile<A>,
   { m, n, k }: ProductShape,
 ): void {
-  const sums = C.values.slice(0, n);
-  const term = C.values.slice(0, 1); // rounds
+  const dot = C.values instanceof Float32Array ? dot32 : dot64;
   for (let i = 0; i < m; i++) {
-    sums.fill(0);
-    for (let l = 0, a = A.at + i, b = B.at; l < k; l++, a += A.stride, b += B.stride) {
-      const factor = A.values[a]!;
-      for (let j = 0; j < n; j++) {
-        term[0] = factor * B.values[b + j]!;
-        sums[j] = sums[j]! + term[0];
-      }
-    }
-    const c = C.at + i * C.stride;
-    for (let j = 0; j < n; j++) C.values[c + j] = C.values[c + j]! - sums[j]!;
+    for (let j = 0, at = C.at + i * C.stride; j < n; j++, at++) C.values[at] = C.values[at]! - dot(A, i, B, j, k);
   }
+}
+
+/** Column i of A times column j of B. */
+function dot64(A: Tile, i: number, B: Tile, j: number, k: number): number {
+  let sum = 0;
+  for (let l = 0, a = A.at + i, b = B.at + j; l < k; l++, a += A.stride, b += B.stride)
+    sum += A.values[a]! * B.values[b]!;
+  return sum;
+}
+
+/** The same in float32. */
+function dot32(A: Tile, i: number, B: Tile, j: number, k: number): number {
+  let sum = 0;
+  for (let l = 0, a = A.at + i, b = B.at + j; l < k; l++, a += A.stride, b += B.stride)
+    sum = Math.fround(sum + Math.fround(A.values[a]! * B.values[b]!));
+  return sum;
 }

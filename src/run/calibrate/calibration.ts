@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { TensorpressError } from '../../errors.js';
 import type { Observation, Statistics } from '../../modifiers/modifier.js';
 import { valueObserver } from '../../observers/table.js';
@@ -17,7 +16,7 @@ import type { DurableStates } from '../journal.js';
 import { openStream, type Stream } from '../forward/stream.js';
 import { ropeTables, weightLoader } from '../forward/supplies.js';
 import type { PartEdits } from './edits.js';
-import { loadStates, saveStates } from './states.js';
+import { HiddenStates, type SavedStates } from './states.js';
 import { watched, Watch } from './watch.js';
 
 export interface CalibrationOptions {
@@ -32,13 +31,6 @@ export interface CalibrationOptions {
   readonly folder: string;
   /** Called between pieces of work, with the share of a pass over the part that is done: may throw to stop. */
   readonly tick: (share: number) => void;
-}
-
-/** The hidden states of a stream behind a part, in a file. */
-export interface SavedStates {
-  readonly stream: number;
-  /** The part. */
-  readonly generation: string;
 }
 
 /** What flows through the parts of a model while it is edited. Parts are entered in their order. */
@@ -57,16 +49,18 @@ export interface PartCalibration {
   end(): Promise<SavedStates[]>;
 }
 
-export const statesPath = (folder: string, { stream, generation }: SavedStates) =>
-  join(folder, `hidden-${stream}-${generation}`);
-
 export function openCalibration(options: CalibrationOptions): Calibration {
   const { engine, decoder, model, batches, passes, folder, tick, observers = [] } = options;
-  const streams = new Map<number, Stream>();
+  const streams = new Map<number, HiddenStates>();
   let reader: Reader = openReader(model, undefined);
   const current: Reader = { shape: tensor => reader.shape(tensor), read: (tensor, how) => reader.read(tensor, how) };
   const weights = weightLoader({ engine, reader: current });
   const tables = ropeTables(engine, decoder);
+  const hiddenStates = (stream: number): HiddenStates => {
+    const states = new HiddenStates({ engine, folder, stream, batches, width: decoder.hidden });
+    streams.set(stream, states);
+    return states;
+  };
   const newStream = (width: number) => openStream(engine, { batches, width, folder });
   const total: Seen = {
     tokens: batches.reduce((sum, { ids }) => sum + ids.length, 0),
@@ -91,12 +85,13 @@ export function openCalibration(options: CalibrationOptions): Calibration {
       const run = async (pass: Pass): Promise<void> => {
         use(edits, pass.version);
         if (part.id === 'embedding') {
-          const stream = await newStream(decoder.hidden);
-          streams.set(pass.stream, stream);
+          const stream = hiddenStates(pass.stream);
+          await stream.begin(part.id);
           await embed(
             { engine, decoder, reader: current, batches, tick: ({ share }) => tick(share / batches.length) },
             stream,
           );
+          await stream.advance();
           return;
         }
         if (graph === undefined) return;
@@ -144,18 +139,21 @@ export function openCalibration(options: CalibrationOptions): Calibration {
         for (const watch of all)
           for (const { out } of watch.ops) keep.set(out, (tensor, batch) => watch.see(out, tensor, seenIn(batch)));
         for (const [x, stream] of inputs) keep.set(`${x} kept`, (tensor, batch) => stream.next(batch, tensor));
+        const stream = streams.get(pass.stream)!;
+        if (pass.pushes) await stream.begin(part.id);
         await runLayer(
           { engine, batches, storage: { folder }, tick: ({ share }) => tick(share / batches.length) },
           {
             layer: { ...graph, ops: withCopies(watched(graph.ops, all), copies) },
             part: part.id,
-            stream: streams.get(pass.stream)!,
+            stream,
             weights,
             tables,
             keep,
             push: pass.pushes,
           },
         );
+        if (pass.pushes) await stream.advance();
       };
 
       const watchOf = (own: Graph, asked: Observation, place: SitePlace): Watch => {
@@ -230,22 +228,12 @@ export function openCalibration(options: CalibrationOptions): Calibration {
           for (; done < planned.length; done++) await run(planned[done]!);
           for (const stream of kept) await stream.close();
           held.clear();
-          const saved: SavedStates[] = [];
-          for (const pass of planned.filter(({ pushes }) => pushes)) {
-            const states = { stream: pass.stream, generation: part.id };
-            await saveStates(statesPath(folder, states), streams.get(pass.stream)!, batches);
-            saved.push(states);
-          }
-          return saved;
+          return planned.flatMap(({ pushes, stream }) => (pushes ? [{ stream, generation: part.id }] : []));
         },
       };
     },
     async resume(saved) {
-      for (const { sha256, ...states } of saved) {
-        const stream = await newStream(decoder.hidden);
-        streams.set(states.stream, stream);
-        await loadStates(statesPath(folder, states), sha256, { engine, stream, batches, width: decoder.hidden });
-      }
+      for (const { stream, generation, sha256 } of saved) await hiddenStates(stream).resume(generation, sha256);
     },
     async close() {
       for (const stream of streams.values()) await stream.close();

@@ -1,29 +1,105 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
 import { TensorpressError } from '../../errors.js';
-import { diskError, readFully, writeFully } from '../../formats/files.js';
-import type { Engine } from '../../runtime/engine/engine.js';
+import { diskError, readError, readFully, writeFully } from '../../formats/files.js';
+import type { Engine, Tensor } from '../../runtime/engine/engine.js';
 import type { Batch } from '../forward/batches.js';
 import type { Stream } from '../forward/stream.js';
 import { floats } from '../forward/supplies.js';
 
+/** The hidden states of a stream behind a part, in a file. */
+export interface SavedStates {
+  readonly stream: number;
+  /** The part. */
+  readonly generation: string;
+}
+
+export const statesPath = (folder: string, { stream, generation }: SavedStates): string =>
+  join(folder, `${stream}-${generation}`);
+
+export interface HiddenOptions {
+  readonly engine: Engine;
+  readonly folder: string;
+  readonly stream: number;
+  readonly batches: readonly Batch[];
+  /** Elements of a token. */
+  readonly width: number;
+}
+
 /**
- * Writes the hidden states of all batches to a file, which is not on the disk yet: see `syncStates`.
- * @throws TensorpressError DISK
+ * Hidden states between two parts. They lie in a file, and those behind the next part go to another one: while that is not on the disk, a run
+ * that is killed goes on from the first. No more than a batch is in memory, and the system keeps what it has room for.
  */
-export async function saveStates(path: string, stream: Stream, batches: readonly Batch[]): Promise<void> {
-  const failed = (error: unknown) => Promise.reject(error instanceof TensorpressError ? error : diskError(error, path));
-  const file = await open(path, 'w').catch(failed);
-  try {
-    let at = 0;
-    for (const b of batches.keys()) {
-      const { buffer, byteOffset, byteLength } = await (await stream.read(b)).read();
-      await writeFully(file, new Uint8Array(buffer, byteOffset, byteLength), at, path).catch(failed);
-      at += byteLength;
+export class HiddenStates implements Stream {
+  readonly #places: number[] = [];
+  readonly #memory: Float32Array | Float64Array;
+  #from: FileHandle | undefined;
+  #to: FileHandle | undefined;
+  #lent: Tensor | undefined;
+
+  constructor(private readonly options: HiddenOptions) {
+    const { engine, batches, width } = options;
+    let end = 0;
+    for (const { ids } of batches) {
+      this.#places.push(end);
+      end += floats(engine, 0).BYTES_PER_ELEMENT * ids.length * width;
     }
-  } finally {
-    await file.close();
+    this.#memory = floats(engine, width * Math.max(0, ...batches.map(({ ids }) => ids.length)));
+  }
+
+  async read(batch: number): Promise<Tensor> {
+    const { engine, batches, width } = this.options;
+    this.#lent?.dispose();
+    const tokens = batches[batch]!.ids.length;
+    const states = this.#memory.subarray(0, tokens * width);
+    const bytes = new Uint8Array(states.buffer, 0, states.byteLength);
+    const shown = 'the file of hidden states';
+    const read = await readFully(this.#from!, bytes, this.#places[batch]!).catch((error: unknown) => {
+      throw readError(error, shown);
+    });
+    if (read !== bytes.length) throw readError(new Error('it has become shorter'), shown);
+    return (this.#lent = engine.tensor(states, [tokens, width]));
+  }
+
+  async next(batch: number, hidden: Tensor): Promise<void> {
+    const { buffer, byteOffset, byteLength } = await hidden.read();
+    await writeFully(this.#to!, new Uint8Array(buffer, byteOffset, byteLength), this.#places[batch]!, 'hidden states');
+    hidden.dispose();
+  }
+
+  /** Gets ready for the states behind a part. */
+  async begin(generation: string): Promise<void> {
+    const path = statesPath(this.options.folder, { stream: this.options.stream, generation });
+    this.#to = await open(path, 'w+').catch((error: unknown) => Promise.reject(diskError(error, path)));
+  }
+
+  /** They are complete, and what is read from here on. */
+  async advance(): Promise<void> {
+    await this.#from?.close();
+    this.#from = this.#to;
+    this.#to = undefined;
+  }
+
+  /**
+   * Goes on from states that were saved.
+   * @throws TensorpressError DISK when they are not as they were written
+   */
+  async resume(generation: string, sha256: string): Promise<void> {
+    const path = statesPath(this.options.folder, { stream: this.options.stream, generation });
+    if ((await hashOf(path).catch(() => undefined)) !== sha256) {
+      throw new TensorpressError('DISK', 'the hidden states of the unfinished run are not as it has stored them', {
+        place: { file: path },
+        hint: 'check the disk, and start over with --force',
+      });
+    }
+    this.#from = await open(path, 'r').catch((error: unknown) => Promise.reject(diskError(error, path)));
+  }
+
+  async close(): Promise<void> {
+    this.#lent?.dispose();
+    for (const file of [this.#from, this.#to]) await file?.close();
   }
 }
 
@@ -39,48 +115,11 @@ export async function syncStates(path: string): Promise<string> {
   } finally {
     await file.close();
   }
-  return hashStates(path).catch(failed);
+  return hashOf(path).catch(failed);
 }
 
-async function hashStates(path: string): Promise<string> {
+async function hashOf(path: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 22 })) hash.update(chunk as Uint8Array);
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
   return hash.digest('hex');
-}
-
-interface Into {
-  readonly engine: Engine;
-  readonly stream: Stream;
-  readonly batches: readonly Batch[];
-  readonly width: number;
-}
-
-/**
- * Reads hidden states back.
- * @throws TensorpressError DISK when they are not as they were written
- */
-export async function loadStates(
-  path: string,
-  sha256: string,
-  { engine, stream, batches, width }: Into,
-): Promise<void> {
-  const changed = () =>
-    new TensorpressError('DISK', 'the hidden states of the unfinished run are not as it has stored them', {
-      place: { file: path },
-      hint: 'check the disk, and start over with --force',
-    });
-  if ((await hashStates(path).catch(() => undefined)) !== sha256) throw changed();
-  const file = await open(path, 'r').catch((error: unknown) => Promise.reject(diskError(error, path)));
-  try {
-    let at = 0;
-    for (const [b, { ids }] of batches.entries()) {
-      const states = floats(engine, ids.length * width);
-      const bytes = new Uint8Array(states.buffer);
-      if ((await readFully(file, bytes, at)) !== bytes.length) throw changed();
-      at += bytes.length;
-      await stream.next(b, engine.tensor(states, [ids.length, width]));
-    }
-  } finally {
-    await file.close();
-  }
 }

@@ -11,6 +11,8 @@ import { ropeTables, weightLoader } from './supplies.js';
 
 /** Elements that are read together where few of them are needed. */
 const NEIGHBOURS = 1 << 20;
+/** Elements of the embedding that are looked up together. */
+const TABLE = 1 << 23;
 
 /** Work that is done: its share of what a part does for one batch. The shares of a part add up to the number of batches. */
 export interface Done {
@@ -63,46 +65,71 @@ export async function embedded(forward: Forward): Promise<States> {
   };
 }
 
-/** The rows of the embedding that occur are read once and looked up: a vocabulary of 100,000 needs no memory. */
+/**
+ * The rows of the embedding that occur are read and looked up, those of as many batches at a time as fit: neither the vocabulary nor the number of
+ * batches shows in memory.
+ */
 export async function embed({ engine, decoder, reader, batches, tick }: Forward, stream: Stream): Promise<void> {
   const graph = decoder.embedding;
   const gather = graph.ops.find((op): op is Op<'gather'> => op.op === 'gather')!;
   const { tensor } = tensorOf(graph.prefix, gather.in.table);
-  const used = [...new Set(batches.flatMap(({ ids }) => [...new Set(ids)]))].sort((a, b) => a - b);
   const [rows = 0, width = 0] = await reader.shape(tensor);
-  const beyond = used.find(id => id < 0 || id >= rows);
-  if (beyond !== undefined) {
-    throw new TensorpressError('MODEL', `token ${beyond} is outside of the vocabulary of ${rows}`, {
-      place: { tensor },
-      hint: 'tokens and model do not belong together: check the tokenizer, or the file of token ids',
-    });
+  const program = engine.compile(slice(graph.ops, ['output']));
+  for (const group of groupsOf(batches, Math.max(1, Math.floor(TABLE / width)))) {
+    const used = [...group.used].sort((a, b) => a - b);
+    const beyond = used.find(id => id < 0 || id >= rows);
+    if (beyond !== undefined) {
+      throw new TensorpressError('MODEL', `token ${beyond} is outside of the vocabulary of ${rows}`, {
+        place: { tensor },
+        hint: 'tokens and model do not belong together: check the tokenizer, or the file of token ids',
+      });
+    }
+    const placeOf = new Map(used.map((id, i) => [id, i]));
+    const table = engine.tensor(await rowsOf(reader, tensor, used, width), [used.length, width]);
+    for (let b = group.from; b < group.to; b++) {
+      const { ids } = batches[b]!;
+      const places = engine.tensor(
+        ids.map(id => placeOf.get(id)!),
+        [ids.length],
+      );
+      const { output } = await program.run({ [gather.in.table]: table, ids: places });
+      places.dispose();
+      await stream.next(b, output!);
+      tick?.({ part: 'embedding', share: 1 });
+    }
+    table.dispose();
   }
-  const table = new Float32Array(used.length * width);
-  const placeOf = new Map<number, number>();
+}
+
+/** Batches that follow each other and use up to `most` different tokens, one batch at least. */
+function* groupsOf(
+  batches: readonly Batch[],
+  most: number,
+): Generator<{ from: number; to: number; used: Set<number> }> {
+  for (let from = 0, to = 0; from < batches.length; from = to) {
+    const used = new Set<number>();
+    for (; to < batches.length; to++) {
+      const next = batches[to]!.ids.filter(id => !used.has(id));
+      if (to > from && used.size + next.length > most) break;
+      next.forEach(id => used.add(id));
+    }
+    yield { from, to, used };
+  }
+}
+
+/** Rows of a tensor, ascending: neighbours are read together. */
+async function rowsOf(reader: Reader, tensor: string, rows: readonly number[], width: number): Promise<Float32Array> {
+  const out = new Float32Array(rows.length * width);
   const step = Math.max(1, Math.floor(NEIGHBOURS / width));
-  for (let i = 0; i < used.length;) {
-    // neighbours are read together
+  for (let i = 0; i < rows.length;) {
+    const from = rows[i]!;
     let end = i + 1;
-    while (end < used.length && used[end]! < used[i]! + step) end++;
-    const from = used[i]!;
-    const block = await reader.read(tensor, { rows: { from, to: used[end - 1]! + 1 } });
+    while (end < rows.length && rows[end]! < from + step) end++;
+    const block = await reader.read(tensor, { rows: { from, to: rows[end - 1]! + 1 } });
     for (; i < end; i++) {
-      const at = (used[i]! - from) * width;
-      table.set(block.subarray(at, at + width), i * width);
-      placeOf.set(used[i]!, i);
+      const at = (rows[i]! - from) * width;
+      out.set(block.subarray(at, at + width), i * width);
     }
   }
-  const program = engine.compile(slice(graph.ops, ['output']));
-  const rowsOf = engine.tensor(table, [used.length, width]);
-  for (const [b, { ids }] of batches.entries()) {
-    const places = engine.tensor(
-      ids.map(id => placeOf.get(id)!),
-      [ids.length],
-    );
-    const { output } = await program.run({ [gather.in.table]: rowsOf, ids: places });
-    places.dispose();
-    await stream.next(b, output!);
-    tick?.({ part: 'embedding', share: 1 });
-  }
-  rowsOf.dispose();
+  return out;
 }

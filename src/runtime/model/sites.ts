@@ -30,10 +30,15 @@ export function placeOf(graph: Pick<Graph, 'ops' | 'aliases' | 'prefix'>, site: 
       return { value: side === 'input' ? linear.in.x : linear.out, expert: { mixture, index } };
     }
   }
-  const [, , vector] = CACHED.exec(name) ?? [];
-  const attention = graph.ops.find((op): op is Op<'attention'> => op.op === 'attention');
-  if (vector !== undefined && attention !== undefined) return { value: attention.in[vector as 'q' | 'k' | 'v'] };
+  const [, owner = '', vector] = CACHED.exec(name) ?? [];
+  const attention = attentionIn(graph.ops);
+  if (vector !== undefined && attention?.out === `${owner}.attention`)
+    return { value: attention.in[vector as 'q' | 'k' | 'v'] };
   return { value: valueAt(graph, name) };
+}
+
+function attentionIn(ops: readonly Op[]): Op<'attention'> | undefined {
+  return ops.find((op): op is Op<'attention'> => op.op === 'attention');
 }
 
 function linearIn(ops: readonly Op[], module: string): Op<'linear'> | undefined {
@@ -45,9 +50,9 @@ function linearIn(ops: readonly Op[], module: string): Op<'linear'> | undefined 
 function expertOf(ops: readonly Op[], module: string) {
   for (const mixture of ops) {
     if (mixture.op !== 'experts' || !module.startsWith(`${mixture.with.prefix}.`)) continue;
-    const [index, ...rest] = module.slice(mixture.with.prefix.length + 1).split('.');
-    const linear = linearIn(mixture.with.body, rest.join('.'));
-    if (linear !== undefined) return { mixture, index: Number(index), linear };
+    const [, index, inside = ''] = /^(\d+)\.(.*)$/.exec(module.slice(mixture.with.prefix.length + 1)) ?? [];
+    const linear = linearIn(mixture.with.body, inside);
+    if (linear !== undefined && Number(index) < mixture.with.count) return { mixture, index: Number(index), linear };
   }
   return undefined;
 }
@@ -94,7 +99,7 @@ export function widthOf(
 
 /** Elements of a head, for what attention reads: [T, heads headDim]. */
 export function headDimOf({ ops }: Pick<Graph, 'ops'>): number | undefined {
-  return ops.find((op): op is Op<'attention'> => op.op === 'attention')?.with.headDim;
+  return attentionIn(ops)?.with.headDim;
 }
 
 /** The graph of a part; undefined for parts through which no hidden states flow into Linears. */
