@@ -52,7 +52,12 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
     steps.push(step);
     const found = inherits
       ? claims.problems
-      : [...claims.problems, ...checkSchemes(claims, model, observersOf(plugins)), ...keptOut(claims), ...claimedTwice(step, decided)];
+      : [
+          ...claims.problems,
+          ...checkSchemes(claims, model, observersOf(plugins)),
+          ...keptOut(claims),
+          ...claimedTwice(step, decided),
+        ];
     findings.push(...found.map(finding => ({ ...finding, path: [...at, ...finding.path] })));
     for (const [name, scheme] of claims.schemes) {
       const given = decided.schemes.get(name);
