@@ -95,7 +95,8 @@ async function loadPlugin(named: string, path: string, fs: ModuleFs): Promise<{ 
     const beside = join(dirname(named), relative(dirname(path), file.path))
       .split(sep)
       .join('/');
-    return { ...file, named: file.path === path ? named : beside };
+    const prefix = named.startsWith('./') && !beside.startsWith('.') ? './' : '';
+    return { ...file, named: file.path === path ? named : prefix + beside };
   };
   return { plugin: { named, modifiers, observers, files: files.map(called) }, schemas };
 }
