@@ -36,6 +36,8 @@ export async function applyCommand(options: ApplyOptions, screen: Screen, { json
       case 'figures':
         loss = (loss ?? 0) + (event.figures['loss'] ?? 0);
         break;
+      case 'step':
+        break;
       case 'remark':
         screen.say(`  ${event.module === undefined ? '' : `${event.module}: `}${event.message}`);
         break;
