@@ -39,7 +39,7 @@ describe('tensorpress', () => {
   });
 
   it('says of commands to come that they are not there yet', async () => {
-    for (const command of ['bench', 'new']) {
+    for (const command of ['bench']) {
       const { exitCode, stderr } = await cli([command, 'x']);
       assert.equal(exitCode, 2);
       assert.match(stderr, new RegExp(command));
