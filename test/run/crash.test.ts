@@ -5,7 +5,7 @@ import { TensorpressError } from '../../src/errors.js';
 import { folderState } from '../../src/run/files.js';
 import { runSession } from '../../src/run/session.js';
 import { crashAt } from '../support/crash.js';
-import { assertUnfinished, recipeFile, snapshot } from '../support/run-folder.js';
+import { assertUnfinished, calibratedRecipe, recipeFile, snapshot } from '../support/run-folder.js';
 import { tempFolder } from '../support/temp.js';
 import { tinyLlama, writeModel } from '../support/tiny-model.js';
 
@@ -19,6 +19,8 @@ const SHARDS = recipeFile(
   '{format: compressed-tensors, name: second}',
 );
 
+const CALIBRATED = calibratedRecipe();
+
 /** The process lives on here, but one that was killed would hold no claim. */
 function dropClaims(out: string): void {
   const state = join(out, '.tensorpress');
@@ -28,13 +30,19 @@ function dropClaims(out: string): void {
 
 describe('a run that is killed at any call', () => {
   let model: string;
-  const apply = (recipe: string, out: string, force = false) => runSession({ recipe, model, out, force, threads: 0 });
+  let small: string;
+  const apply = (recipe: string, out: string, force = false) =>
+    runSession({
+      ...{ recipe, out, force, threads: 0, engine: 'reference' },
+      model: recipe === CALIBRATED ? small : model,
+    });
   const expected = new Map<string, Record<string, string>>();
   let finishedOld: string;
 
   before(async () => {
     model = await writeModel(tinyLlama(), { maxShardSize: 60_000, files: { 'tokenizer.json': '{"a": 1}' } });
-    for (const recipe of [ONE, SHARDS]) {
+    small = await writeModel(tinyLlama({ hidden: 32, intermediate: 32 }), { maxShardSize: 20_000 });
+    for (const recipe of [ONE, SHARDS, CALIBRATED]) {
       const out = join(tempFolder(), 'out');
       await apply(recipe, out);
       expected.set(recipe, snapshot(out));
@@ -56,11 +64,12 @@ describe('a run that is killed at any call', () => {
     begin: () => string,
     work: (out: string) => Promise<unknown>,
     check: (out: string) => Promise<void>,
+    { stride = STRIDE, closely = 60 }: { stride?: number; closely?: number } = {},
   ) => {
     const { calls } = await crashAt(Infinity, () => work(begin()));
     // the last steps decide most: none of them is left out
-    const late = calls - 60;
-    for (let at = 1; at <= calls; at += at < late ? STRIDE : 1) {
+    const late = calls - closely;
+    for (let at = 1; at <= calls; at += at < late ? stride : 1) {
       const out = begin();
       const { last, leftOpen } = await crashAt(at, () => work(out));
       dropClaims(out);
@@ -75,9 +84,11 @@ describe('a run that is killed at any call', () => {
 
   const fresh = () => join(tempFolder(), 'out');
 
-  for (const [name, recipe] of [
-    ['one file', ONE],
-    ['shards and two outputs', SHARDS],
+  for (const [name, recipe, calls] of [
+    ['one file', ONE, {}],
+    ['shards and two outputs', SHARDS, {}],
+    // it takes longer, and ends as the others do
+    ['static scales and GPTQ in two outputs', CALIBRATED, { stride: 3 * STRIDE, closely: 0 }],
   ] as const) {
     it(`goes on to the same bytes: ${name}`, async () => {
       await everyCall(
@@ -93,6 +104,7 @@ describe('a run that is killed at any call', () => {
           assert.deepEqual(snapshot(out), expected.get(recipe));
           assert.ok(!readdirSync(out).includes('.tensorpress'));
         },
+        calls,
       );
     }).timeout(600_000);
   }

@@ -216,7 +216,7 @@ function reportOf(modules: readonly ModuleReport[], layers: number, weights: key
         notes: ['49 norms and 72 biases have no scheme and are copied'],
       },
       plugins: [],
-    steps: [
+      steps: [
         {
           modifier: 'QuantizationModifier',
           modules: coded.length,

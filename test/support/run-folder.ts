@@ -17,6 +17,26 @@ export function recipeFile(...outputs: readonly string[]): string {
   return path;
 }
 
+/** Static scales, then GPTQ, both calibrated on a few tokens below 80; two outputs. */
+export function calibratedRecipe(): string {
+  const folder = tempFolder();
+  const path = join(folder, 'recipe.yaml');
+  const rows = [0, 1, 2].map(row => Array.from({ length: 6 }, (_, i) => (i * 7 + row * 31) % 80));
+  writeFileSync(join(folder, 'tokens.json'), JSON.stringify({ input_ids: rows }));
+  const lines = [
+    'version: 1',
+    'modifiers:',
+    '  - QuantizationModifier: {scheme: FP8, targets: ["re:.*self_attn.*_proj"]}',
+    '  - GPTQModifier: {config_groups: {g: {targets: ["re:.*mlp.*_proj"], weights: {num_bits: 4, group_size: 32}}}}',
+    'calibration: {dataset: ./tokens.json, shuffle: false, batch_size: 2}',
+    'outputs:',
+    '  - {format: compressed-tensors, max_shard_size: 20KB}',
+    '  - {format: compressed-tensors, name: second}',
+  ];
+  writeFileSync(path, `${lines.join('\n')}\n`);
+  return path;
+}
+
 /** Every file of a folder, relative, with its SHA-256. Of run.json and the reports, what does not depend on time and place. */
 export function snapshot(folder: string): Record<string, string> {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name =>

@@ -95,6 +95,24 @@ export function tinyLlama({
   };
 }
 
+/** A Mixtral of random weights: two layers of four experts, of which a token takes two. */
+export function tinyMixtral({ hidden = 16, intermediate = 24, sigma = 0.3 }: TinyLlama = {}): TinyModel {
+  const { config, tensors } = tinyLlama({ hidden, intermediate, vocabulary: 32, dtype: 'F32', sigma });
+  const all = { ...without(tensors, /mlp/) };
+  let seed = 100;
+  for (let i = 0; i < 2; i++) {
+    const at = `model.layers.${i}.block_sparse_moe`;
+    all[`${at}.gate.weight`] = random([4, hidden], seed++, 'F32', sigma);
+    for (let e = 0; e < 4; e++) {
+      all[`${at}.experts.${e}.w1.weight`] = random([intermediate, hidden], seed++, 'F32', sigma);
+      all[`${at}.experts.${e}.w2.weight`] = random([hidden, intermediate], seed++, 'F32', sigma);
+      all[`${at}.experts.${e}.w3.weight`] = random([intermediate, hidden], seed++, 'F32', sigma);
+    }
+  }
+  const own = { architectures: ['MixtralForCausalLM'], model_type: 'mixtral', num_local_experts: 4 };
+  return { config: { ...config, ...own, num_experts_per_tok: 2 }, tensors: all };
+}
+
 /** Tensors but those that the pattern finds. */
 export function without(tensors: TinyModel['tensors'], pattern: RegExp): TinyModel['tensors'] {
   return Object.fromEntries(Object.entries(tensors).filter(([name]) => !pattern.test(name)));
