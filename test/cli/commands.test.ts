@@ -141,14 +141,14 @@ describe('apply', () => {
   });
 
   it('says what it does not carry out yet', async () => {
-    const path = recipe('version: 1\nmodifiers:\n  - GPTQModifier: {scheme: W4A16, ignore: [lm_head]}\n');
+    const path = recipe('version: 1\nmodifiers:\n  - SparseGPTModifier: {sparsity: 0.5, targets: [Linear]}\n');
     for (const args of [
       ['plan', path],
       ['apply', path, '--out', join(tempFolder(), 'out')],
     ]) {
       const { exitCode, stderr } = await cli(args);
       assert.equal(exitCode, 2);
-      assert.match(stderr, /valid.*GPTQModifier/s);
+      assert.match(stderr, /valid.*SparseGPTModifier/s);
     }
   });
 
