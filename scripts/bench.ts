@@ -65,7 +65,10 @@ if (wanted.has('forward')) {
 if (wanted.has('gptq')) {
   const small = { ...LLAMA_135M, layers: 2, vocabulary: 4096 };
   const rows = quick ? 16 : 128;
-  results.gptq = await benchGptq(bench, quick ? small : LLAMA_135M, { rows, length: 512, python: options.peer });
+  results.gptq = await benchGptq(bench, quick ? small : LLAMA_135M, {
+    ...{ rows, length: 512, python: options.peer },
+    depths: quick ? [1, 2] : [8, 32],
+  });
 }
 if (wanted.has('kernels')) results.kernels = await benchKernels();
 

@@ -46,7 +46,10 @@ export async function benchForward(
     await writeModel(base, shape, { seed: 2 });
     await writeFile(data, JSON.stringify({ input_ids: tokens(windows, context, shape.vocabulary) }));
     const evaluate = (more: readonly string[]) =>
-      tensorpress(['eval', model, '--data', data, '--context', String(context), '--json', '--quiet', ...more], scratch);
+      tensorpress(
+        ['eval', model, '--data', data, '--context', String(context), '--json', '--quiet', '--force', ...more],
+        scratch,
+      );
     const runs: { name: ForwardRow['name']; run: () => Promise<Ran> }[] = [
       { name: 'eval', run: () => evaluate([]) },
       { name: 'eval --against', run: () => evaluate(['--against', base]) },

@@ -16,6 +16,8 @@ export interface GptqSpeed {
   readonly rows: number;
   readonly length: number;
   readonly runs: readonly GptqRow[];
+  /** Peak memory of models of different depth. */
+  readonly depths: readonly { readonly layers: number; readonly peakBytes: number }[];
 }
 
 const RECIPE = `version: 1
@@ -30,7 +32,12 @@ calibration: {dataset: ./tokens.json, samples: 128, shuffle: false}
 export async function benchGptq(
   { scratch, rounds, say }: Bench,
   shape: LlamaShape,
-  { rows, length, python }: { rows: number; length: number; python: string | undefined },
+  {
+    rows,
+    length,
+    depths,
+    python,
+  }: { rows: number; length: number; depths: readonly number[]; python: string | undefined },
 ): Promise<GptqSpeed> {
   const home = join(scratch, 'gptq');
   await mkdir(home);
@@ -60,7 +67,17 @@ export async function benchGptq(
         await rm(out, { recursive: true, force: true });
       }
     }
-    return { layers: shape.layers, rows, length, runs };
+    const peaks: GptqSpeed['depths'][number][] = [];
+    for (const layers of depths) {
+      say(`GPTQ, ${layers} layers`);
+      const deep = join(home, `model-${layers}`);
+      await writeModel(deep, { ...shape, layers, vocabulary: 4096 }, { seed: 1 });
+      await writeFile(data, JSON.stringify({ input_ids: tokens(16, length, 4096) }));
+      const { peakBytes } = await tensorpress(['apply', recipe, '--model', deep, '--out', out, '--quiet'], scratch);
+      peaks.push({ layers, peakBytes });
+      for (const folder of [deep, out]) await rm(folder, { recursive: true });
+    }
+    return { layers: shape.layers, rows, length, runs, depths: peaks };
   } finally {
     await rm(home, { recursive: true });
   }

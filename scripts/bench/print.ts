@@ -86,7 +86,7 @@ export function printResults(results: Results): string {
     );
   }
   if (gptq) {
-    const { layers, rows, length, runs } = gptq;
+    const { layers, rows, length, runs, depths } = gptq;
     const [own] = runs;
     const count = own!.rounds.length;
     parts.push(
@@ -100,6 +100,14 @@ export function printResults(results: Results): string {
           inSeconds(cpu(rounds)),
           formatBytes(median(peak(rounds))),
           (median(peak(rounds)) / median(peak(own!.rounds))).toFixed(2),
+        ]),
+      ),
+      table(
+        ['GPTQ, 16 rows', 'peak memory', 'of the first'],
+        depths.map(({ layers, peakBytes }) => [
+          `${layers} layers`,
+          formatBytes(peakBytes),
+          `${((100 * peakBytes) / depths[0]!.peakBytes).toFixed(1)} %`,
         ]),
       ),
     );

@@ -1,7 +1,9 @@
 import { apply, type ApplyOptions } from '../run/apply.js';
 import type { RunEvent } from '../run/events.js';
-import { isCompared, klEstimate, type ComparedQuality } from '../run/quality.js';
+import { klEstimate, type Quality } from '../run/quality.js';
 import { worstModules, type Report } from '../run/report.js';
+import { taskRows } from '../run/task-rows.js';
+import type { TaskResult } from '../run/task.js';
 import { formatBytes, formatDuration } from '../run/units.js';
 import { partFollower, showDownload } from './follow.js';
 import { planLines } from './plan-view.js';
@@ -34,6 +36,8 @@ export async function applyCommand(options: ApplyOptions, screen: Screen, { json
       case 'figures':
         loss = (loss ?? 0) + (event.figures['loss'] ?? 0);
         break;
+      case 'step':
+        break;
       case 'remark':
         screen.say(`  ${event.module === undefined ? '' : `${event.module}: `}${event.message}`);
         break;
@@ -58,9 +62,14 @@ function progressLine(
   return room < 8 ? `${name}  ${figures}` : `${name}  ${bar(share, room)}  ${figures}`;
 }
 
-function qualityRow(quality: ComparedQuality): string[] {
+function qualityRow(quality: Quality): string[] {
   const { base_perplexity, perplexity } = quality;
   return ['perplexity', base_perplexity.toFixed(3), perplexity.toFixed(3), `KL ${klEstimate(quality)} nats`];
+}
+
+function taskRow(task: TaskResult): string[] {
+  const [own, base] = taskRows(task);
+  return ['right answers', base?.value ?? '', own!.value, `95 % within ${own!.interval}`];
 }
 
 function doneLines(report: Report, out: string, { color }: Screen): string[] {
@@ -77,7 +86,8 @@ function doneLines(report: Report, out: string, { color }: Screen): string[] {
         report.bits_per_weight.toFixed(2),
         quantized === null ? '' : `${quantized.toFixed(2)} where quantized`,
       ],
-      ...(isCompared(quality) ? [qualityRow(quality)] : []),
+      ...(quality === undefined ? [] : [qualityRow(quality)]),
+      ...(quality?.task === undefined ? [] : [taskRow(quality.task)]),
     ],
     { right: [1, 2], gap: 5 },
   );

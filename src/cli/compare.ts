@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import { writeWhole } from '../formats/files.js';
-import { compareRuns, type RunComparison } from '../run/compare.js';
+import { compareRuns, type ComparedRun, type RunComparison } from '../run/compare.js';
 import { comparisonHtml } from '../run/html/comparison.js';
 import { formatBytes, formatDuration, formatEstimate } from '../run/units.js';
 import { VERSION } from '../run/version.js';
@@ -25,7 +25,9 @@ export async function compareCommand(
 }
 
 function comparisonLines({ runs, comparable, notes }: RunComparison, { color }: Screen): string[] {
-  const heads = ['run', 'size', 'bits per weight', 'perplexity', 'KL', 'same top', 'time'];
+  const asked = runs.some(({ accuracy }) => accuracy !== null);
+  const right = ({ accuracy }: ComparedRun) => (accuracy === null ? '' : `${(100 * accuracy).toFixed(1)} %`);
+  const heads = ['run', 'size', 'bits per weight', 'perplexity', 'KL', 'same top', ...(asked ? ['right'] : []), 'time'];
   const rows = table(
     [
       [...heads, ''],
@@ -38,11 +40,12 @@ function comparisonLines({ runs, comparable, notes }: RunComparison, { color }: 
           run.perplexity.toFixed(2),
           formatEstimate(run.kl, run.kl_interval ?? undefined),
           `${(100 * run.same_top1).toFixed(1)} %`,
+          ...(asked ? [right(run)] : []),
           formatDuration(run.seconds * 1000),
           run.on_front ? 'front' : '',
         ]),
     ],
-    { right: [1, 2, 3, 4, 5, 6], gap: 3 },
+    { right: heads.map((_, i) => i).slice(1), gap: 3 },
   );
   return [
     '',

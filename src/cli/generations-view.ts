@@ -1,4 +1,4 @@
-import { printable } from '../formats/printable.js';
+import { agreement, oneLine } from '../run/generation-text.js';
 import type { Generation } from '../run/generations.js';
 import type { Screen } from './screen.js';
 
@@ -11,30 +11,18 @@ export function generationLines(
   { columns, color }: Pick<Screen, 'columns' | 'color'>,
 ): string[] {
   const width = Math.min(columns, WIDEST);
-  return generations.flatMap(({ prompt, base, model, same_tokens, tokens }) => [
+  return generations.flatMap(({ prompt, base, model, ...length }) => [
     '',
-    ...wrap(shown(prompt), width - 2).map(line => color.dim(`  ${line}`)),
+    ...wrap(oneLine(prompt), width - 2).map(line => color.dim(`  ${line}`)),
     ...beside('base', base, width),
     ...beside('model', model, width),
-    color.dim(`  ${agreement(same_tokens, tokens)}`),
+    color.dim(`  ${agreement(length)}`),
   ]);
-}
-
-function agreement(same: number, tokens: number): string {
-  if (same === tokens) return `all ${tokens} tokens are the same`;
-  return same === 0 ? 'they differ from the first token on' : `the first ${same} of ${tokens} tokens are the same`;
 }
 
 /** `  base   text`, and the lines that follow below the text. */
 function beside(name: string, text: Generation['base'], width: number): string[] {
-  return wrap(shown(text), width - 11).map((line, i) => `  ${(i === 0 ? name : '').padEnd(7)}  ${line}`.trimEnd());
-}
-
-/** On one line, without what would steer a terminal. */
-function shown(text: string | readonly number[]): string {
-  if (typeof text !== 'string') return text.join(' ');
-  const line = text.trim().replace(/\s*\n\s*/g, ' ⏎ ');
-  return printable(line, line.length);
+  return wrap(oneLine(text), width - 11).map((line, i) => `  ${(i === 0 ? name : '').padEnd(7)}  ${line}`.trimEnd());
 }
 
 /** Lines of up to `width` characters, broken at spaces where there are any. */

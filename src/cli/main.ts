@@ -25,6 +25,7 @@ interface Evaluating {
   generate?: number;
   prompt?: string[];
   task?: string;
+  force?: boolean;
 }
 
 /** Commands that have a name but no work behind it yet. */
@@ -176,7 +177,7 @@ async function main(argv: readonly string[]): Promise<number> {
     async ({ args, options, json, screen }) => {
       const { data, task, prompt: prompts } = options;
       const common = pick(options, ['against', 'threads', 'engine', 'device']);
-      const ofText = pick(options, ['context', 'stride', 'windows', 'protocol', 'logits', 'generate']);
+      const ofText = pick(options, ['context', 'stride', 'windows', 'protocol', 'logits', 'generate', 'force']);
       if (data === undefined) {
         const [without] = [...Object.keys(ofText), ...(prompts === undefined ? [] : ['prompt'])];
         const hint = 'add --data FILE';
@@ -202,7 +203,8 @@ async function main(argv: readonly string[]): Promise<number> {
     .option('--logits <file>', 'write the logits of every row to a safetensors file')
     .option('--generate <n>', 'continue texts by n tokens, side by side with the base', count)
     .option('--prompt <text>', 'a text to continue (repeatable; default: the beginnings of three windows)', oneMore)
-    .option('--task <file>', 'multiple-choice questions, .jsonl with {"context", "choices", "answer"}');
+    .option('--task <file>', 'multiple-choice questions, .jsonl with {"context", "choices", "answer"}')
+    .option('--force', 'measure a perplexity that is known already once more');
 
   command<Common & { out?: string }>(
     'compare <runs...>',

@@ -32,7 +32,8 @@ export async function newCommand(
   const files = kind === 'modifier' ? modifierFiles(names) : observerFiles(names);
   for (const file of Object.keys(files)) {
     const path = join(out, file);
-    if (await exists(path)) throw refused(`${path} exists already; nothing was written`, 'choose another name, or another folder with --out');
+    if (await exists(path))
+      throw refused(`${path} exists already; nothing was written`, 'choose another name, or another folder with --out');
   }
   await mkdir(out, { recursive: true }).catch((error: unknown) => Promise.reject(diskError(error, out)));
   for (const [file, text] of Object.entries(files)) {
@@ -41,7 +42,9 @@ export async function newCommand(
   }
   const paths = Object.keys(files).map(file => relative('.', join(out, file)));
   if (json) return screen.print(JSON.stringify({ name: own, files: paths }, null, 2));
-  const [code, test, recipe] = ['.ts', '.test.ts', '.recipe.yaml'].map(end => paths.find(path => path.endsWith(`${names.kebab}${end}`))!);
+  const [code, test, recipe] = ['.ts', '.test.ts', '.recipe.yaml'].map(end =>
+    paths.find(path => path.endsWith(`${names.kebab}${end}`))!,
+  );
   const rows = [
     `  ${own}, in ${paths.join(', ')}`,
     '',

@@ -15,6 +15,14 @@ export function meanOf(values: ArrayLike<number>): Mean {
   return { mean, error: n > 1 ? Math.sqrt(squares / n / (n - 1)) : 0 };
 }
 
+/** Of a share of n independent trials, the 95 % interval of Wilson (1927); it stays within 0 and 1, and is honest where all trials agree. */
+export function shareInterval(share: number, n: number): { readonly low: number; readonly high: number } {
+  const z2 = 1.959963984540054 ** 2;
+  const middle = (share + z2 / (2 * n)) / (1 + z2 / n);
+  const half = Math.sqrt(z2 * ((share * (1 - share)) / n + z2 / (4 * n * n))) / (1 + z2 / n);
+  return { low: Math.max(0, middle - half), high: Math.min(1, middle + half) };
+}
+
 /** The value at p (n - 1) of n sorted values, linear between neighbours; p in [0, 1]. */
 export function quantile(sorted: ArrayLike<number>, p: number): number {
   const at = p * (sorted.length - 1);

@@ -2,10 +2,9 @@ import { machineEpsilon, roundArray } from '../numerics/dtypes.js';
 import type { QParams, Range } from '../numerics/grid.js';
 import { qparams } from '../numerics/qparams.js';
 import { weightInMemory } from '../observers/memory.js';
-import { weightObserver } from '../observers/table.js';
 import { weightGrid } from '../schemes/grids.js';
 import type { Member } from './families.js';
-import type { Remark } from './modifier.js';
+import type { EditContext } from './modifier.js';
 
 // actorder `group`: groups are runs of columns in the order of work, and g_idx says in which one a column is.
 
@@ -25,12 +24,12 @@ export async function rangeInOrder(
   w: Float32Array,
   order: Int32Array,
   importance: Float64Array | undefined,
-  report: (remark: Remark) => void,
+  { compute, report }: Pick<EditContext<never>, 'compute' | 'report'>,
 ): Promise<Range> {
   const { rows, columns } = module.weight;
   const x = new Float32Array(w.length);
   for (let at = 0; at < w.length; at += columns) for (let j = 0; j < columns; j++) x[at + j] = w[at + order[j]!]!;
-  return weightObserver(args.observer ?? 'memoryless_minmax')!.weightRange({
+  return compute.weightObserver(args).weightRange({
     weight: weightInMemory(x, columns, 'F32'),
     grid: weightGrid(args, rows, columns),
     args,

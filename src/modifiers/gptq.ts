@@ -75,7 +75,7 @@ export const gptq = defineModifier<GptqOptions>({
       const range =
         input?.groupIndex == null
           ? await compute.weightRange(module, args, importance)
-          : await rangeInOrder(member, await compute.weight(module), input.order!, importance, report);
+          : await rangeInOrder(member, await compute.weight(module), input.order!, importance, context);
       return { member, input, range };
     };
 

@@ -2,7 +2,7 @@ import type { DType, ModelDType } from '../numerics/dtypes.js';
 import type { ColumnsProblem, ColumnsResult, Factor, FactorOptions, Hessian } from '../numerics/gptq.js';
 import type { Codes, QParams, Range } from '../numerics/grid.js';
 import type { Random } from '../numerics/random.js';
-import type { Seen } from '../observers/observer.js';
+import type { Seen, WeightObserver } from '../observers/observer.js';
 import type { FormatName, QuantizationArgs } from '../schemes/args.js';
 import type { Model, Module, Part } from '../runtime/model/model.js';
 
@@ -153,6 +153,8 @@ export interface Compute {
    * @throws TensorpressError TENSOR when the weight holds NaN or infinity
    */
   weightRange(module: Module, args: QuantizationArgs, importance?: Float64Array): Promise<Range>;
+  /** The weight observer of a scheme, for a weight that the modifier has made. */
+  weightObserver(args: QuantizationArgs): WeightObserver;
   /** `gptqFactor` of src/numerics. */
   gptqFactor(hessian: Hessian, options: FactorOptions): Promise<Factor | null>;
   /** `gptqColumns` of src/numerics, on all threads. */

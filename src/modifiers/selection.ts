@@ -17,7 +17,10 @@ export type WeightedModule = Module & Required<Pick<Module, 'weight'>>;
  * The modules, among those of a part or of a model, whose weight a selection means: those that a target matches and `ignore` does not. A head that
  * is tied to the embedding is not among them, since it has no weight of its own.
  */
-export function selectModules({ targets = ['Linear'], ignore = [] }: Selection, modules: readonly Module[]): WeightedModule[] {
+export function selectModules(
+  { targets = ['Linear'], ignore = [] }: Selection,
+  modules: readonly Module[],
+): WeightedModule[] {
   const [wanted, unwanted] = [targets.map(compilePattern), ignore.map(compilePattern)];
   return modules.filter(
     (module): module is WeightedModule => hasOwnWeight(module) && selects(wanted, unwanted, module),

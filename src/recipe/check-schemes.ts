@@ -125,10 +125,7 @@ function activationProblems(
 }
 
 /** Queries come with their group; keys and values with `kv_cache_scheme`, unless the group implies them. */
-function attentionProblems(
-  { input_activations: queries, attention }: ModuleScheme,
-  own: readonly Observer[],
-): Found[] {
+function attentionProblems({ input_activations: queries, attention }: ModuleScheme, own: readonly Observer[]): Found[] {
   const [q, kv] = [queries, attention?.cache ?? null];
   const found: Found[] = [];
   if (q !== null) found.push(...storedProblems(q, 'input_activations', 'queries', PER_HEAD, own));

@@ -5,6 +5,7 @@ import type { Model } from '../runtime/model/model.js';
 import { patterns } from '../runtime/model/untouched.js';
 import { sameArgs, type QuantizationArgs } from '../schemes/args.js';
 import { checkSchemes } from './check-schemes.js';
+import { checkObservations } from './observations.js';
 import { planParts } from './parts.js';
 import { observersOf } from './plugins/plugins.js';
 import {
@@ -51,7 +52,12 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
     steps.push(step);
     const found = inherits
       ? claims.problems
-      : [...claims.problems, ...checkSchemes(claims, model, observersOf(plugins)), ...keptOut(claims), ...claimedTwice(step, decided)];
+      : [
+          ...claims.problems,
+          ...checkSchemes(claims, model, observersOf(plugins)),
+          ...keptOut(claims),
+          ...claimedTwice(step, decided),
+        ];
     findings.push(...found.map(finding => ({ ...finding, path: [...at, ...finding.path] })));
     for (const [name, scheme] of claims.schemes) {
       const given = decided.schemes.get(name);
@@ -66,6 +72,7 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
 
   const outcome = outcomeOf(model, decided);
   const { parts, problems } = planParts(model, steps, decided.coders, outcome);
+  checkObservations(model, parts, observersOf(plugins));
   findings.push(
     ...problems,
     ...calibrationFindings(recipe, model, steps, parts),

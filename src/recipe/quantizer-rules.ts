@@ -96,7 +96,9 @@ function actorderConflicts({ actorder, config_groups: groups }: Options, isSound
   if (actorder === undefined || !isSound(['actorder'])) return [];
   const own = actorder as QuantizationArgs['actorder'];
   return Object.entries(isRecord(groups) ? groups : {}).flatMap(([name, group]) => {
-    const weights = isSound(['config_groups', name]) ? normalizeScheme(group, { observers: 'any' }).scheme?.weights : undefined;
+    const weights = isSound(['config_groups', name])
+      ? normalizeScheme(group, { observers: 'any' }).scheme?.weights
+      : undefined;
     if (weights == null || weights.actorder === null) return [];
     if (actorderOf(weights) === actorderOf({ ...weights, actorder: own })) return [];
     const message = `actorder is ${own} on the modifier and ${weights.actorder} here`;

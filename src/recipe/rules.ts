@@ -45,6 +45,7 @@ export function checkRules(
       return modifierProblems(modifier, context).map(problem => ({ ...problem, path: [...base, ...problem.path] }));
     }),
     ...outputProblems(recipe['outputs']),
+    ...evaluationProblems(recipe['evaluation']),
   ];
   for (const { code, path, message, hint, candidates } of problems) {
     if (path.some((_, i) => isRefused.has(JSON.stringify(path.slice(0, i + 1))))) continue;
@@ -112,6 +113,18 @@ function patternProblems(value: unknown, path: Path = []): Broken[] {
   if (Array.isArray(value)) return value.flatMap((item, i) => patternProblems(item, [...path, i]));
   if (!isRecord(value)) return [];
   return Object.entries(value).flatMap(([key, member]) => patternProblems(member, [...path, key]));
+}
+
+function evaluationProblems(evaluation: unknown): Broken[] {
+  if (!isRecord(evaluation) || evaluation['prompts'] === undefined || evaluation['generate'] !== undefined) return [];
+  return [
+    {
+      code: 'nothing-generated',
+      path: ['evaluation', 'prompts'],
+      message: 'there are prompts, but nothing is to be generated',
+      hint: 'say how many tokens: generate: 48',
+    },
+  ];
 }
 
 /** A second checkpoint needs a folder of its own, and no two outputs may share a name. */

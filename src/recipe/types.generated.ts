@@ -813,4 +813,16 @@ export interface Evaluation {
    * `windows`: consecutive windows, the first token of each not scored. `llama`: the arithmetic of llama-perplexity.
    */
   protocol?: 'windows' | 'llama';
+  /**
+   * Continue texts by so many tokens, the result and its source side by side.
+   */
+  generate?: number;
+  /**
+   * A .txt file of texts to continue, one on a line; relative to the recipe. Without it the beginnings of three windows.
+   */
+  prompts?: string;
+  /**
+   * A .jsonl file of multiple-choice questions to answer, {context, choices, answer} on a line; relative to the recipe.
+   */
+  task?: string;
 }

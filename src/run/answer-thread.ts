@@ -2,6 +2,7 @@ import type { Answered, AnswerTask } from './answer.js';
 import type { EvaluateEvent } from './evaluate.js';
 import { checkPair, withEngine, withModels } from './evaluation.js';
 import { runnable } from './forward/runnable.js';
+import { sharedTokenizer } from './shared-tokenizer.js';
 import { judgeTask, readTask } from './task.js';
 import { serve } from './thread-side.js';
 
@@ -11,7 +12,7 @@ await serve<AnswerTask, EvaluateEvent, Answered>((options, onEvent, stopping) =>
     const own = await runnable(model);
     const other = base && (await runnable(base));
     if (other !== undefined) checkPair(own, other, base!);
-    const task = await readTask(options.task, { folder: model.folder, vocabulary: own.decoder.vocabulary });
+    const task = await readTask(options.task, sharedTokenizer(model.folder, own.decoder.vocabulary));
     return withEngine(options, stopping, async engine => {
       const tokens = task.rows.reduce((sum, { ids }) => sum + ids.length, 0);
       onEvent({ type: 'questions', engine: engine.description, questions: task.questions.length, tokens });

@@ -1,6 +1,8 @@
 import { printable } from '../formats/printable.js';
-import { change, isCompared, klEstimate, textOf, type Quality } from './quality.js';
+import { change, klEstimate, textOf, type Quality } from './quality.js';
 import type { Report } from './report.js';
+import { questionsOf, taskRows } from './task-rows.js';
+import type { TaskResult } from './task.js';
 import { formatBytes, formatScheme } from './units.js';
 
 /** README.md of a checkpoint: a model card that says what it was made from, how, and what that cost. Free of times, so that equal runs write equal cards. */
@@ -56,13 +58,17 @@ export function modelCard(report: Report, recipeText: string): string {
 
 /** What it was found to have lost, without times. */
 function lost(quality: Quality): string[] {
-  const { perplexity } = quality;
   const on = `On ${printable(textOf(quality))}`;
-  if (!isCompared(quality)) return [`${on}: perplexity ${perplexity.toFixed(2)}.`];
-  const { base_perplexity, ln_ratio, same_top1 } = quality;
+  const { perplexity, base_perplexity, ln_ratio, same_top1 } = quality;
   return [
     `${on}, against the original: perplexity ${perplexity.toFixed(2)} from ${base_perplexity.toFixed(2)} (${change(ln_ratio)}), KL ${klEstimate(quality)} nats, the same top token in ${(100 * same_top1).toFixed(1)} %.`,
+    ...(quality.task === undefined ? [] : ['', answered(quality.task)]),
   ];
+}
+
+function answered(task: TaskResult): string {
+  const [own, base] = taskRows(task);
+  return `${printable(questionsOf(task))}: ${own!.value} right (95 % interval ${own!.interval}), by the original ${base!.value}.`;
 }
 
 /** The hub links a card to its base model by `org/name`; a folder's name says nothing to it. */

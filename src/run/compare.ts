@@ -4,8 +4,9 @@ import { parse, stringify } from 'yaml';
 import { TensorpressError } from '../errors.js';
 import type { Interval } from '../evaluation/bootstrap.js';
 import { folderState } from './files.js';
-import { isCompared, textOf } from './quality.js';
+import { textOf } from './quality.js';
 import type { Report } from './report.js';
+import type { TaskResult } from './task.js';
 
 /** One run among those that are compared. */
 export interface ComparedRun {
@@ -24,6 +25,8 @@ export interface ComparedRun {
   readonly kl: number;
   readonly kl_interval: Interval | null;
   readonly same_top1: number;
+  /** Share of right answers to the questions of its evaluation; null where a run had none, or others than the rest. */
+  readonly accuracy: number | null;
   /** Of the run, without the evaluation. */
   readonly seconds: number;
   /** What was read: the text and its windows. */
@@ -63,10 +66,12 @@ export async function compareRuns(folders: readonly string[]): Promise<RunCompar
   const runs = await Promise.all(folders.map((folder, i) => readRun(folder, names[i]!)));
   const notes = differences(runs);
   const comparable = notes.length === 0;
+  const alike = new Set(runs.map(questionsKey)).size === 1;
   return {
     version: 1,
-    runs: runs.map(({ protocol: _, context: __, ...run }) => ({
+    runs: runs.map(({ protocol: _, context: __, task, ...run }) => ({
       ...run,
+      accuracy: alike ? (task?.accuracy ?? null) : null,
       on_front: comparable ? !runs.some(other => beats(other, run)) : null,
     })),
     comparable,
@@ -74,7 +79,11 @@ export async function compareRuns(folders: readonly string[]): Promise<RunCompar
   };
 }
 
-type Read = Omit<ComparedRun, 'on_front'> & { readonly protocol: string; readonly context: number };
+type Read = Omit<ComparedRun, 'on_front' | 'accuracy'> & {
+  readonly protocol: string;
+  readonly context: number;
+  readonly task: TaskResult | undefined;
+};
 
 async function readRun(folder: string, name: string): Promise<Read> {
   const place = { file: folder };
@@ -104,7 +113,7 @@ async function readRun(folder: string, name: string): Promise<Read> {
     );
   }
   const { quality } = report;
-  if (!isCompared(quality)) {
+  if (quality === undefined) {
     throw refuse(
       `the report of ${folder} says nothing of quality`,
       'give its recipe an `evaluation: {data: TEXT}` and apply it again',
@@ -129,7 +138,13 @@ async function readRun(folder: string, name: string): Promise<Read> {
     recipe,
     protocol: quality.protocol,
     context: quality.context,
+    task: quality.task,
   };
+}
+
+/** The same for runs that were asked the same: their original answers as well as it does. */
+function questionsKey({ task }: Read): string | undefined {
+  return task && `${task.questions} ${task.base?.accuracy} ${task.base?.accuracy_norm}`;
 }
 
 /** A recipe with one field on a line, so that two of them differ in lines; without the recipes that came before it. */

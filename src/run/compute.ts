@@ -4,6 +4,7 @@ import type { Source } from '../formats/source.js';
 import type { Compute, Remark } from '../modifiers/modifier.js';
 import type { Observer } from '../observers/observer.js';
 import { weightObserver } from '../observers/table.js';
+import type { QuantizationArgs } from '../schemes/args.js';
 import { weightGrid } from '../schemes/grids.js';
 import { gptqColumnsOn } from './columns.js';
 import type { Jobs } from './pool.js';
@@ -19,6 +20,7 @@ interface Lent {
 
 /** The heavy functions that a modifier is lent, over the weights of a source. */
 export function computeOn(source: Source, { jobs, buffers, report, observers = [] }: Lent): Compute {
+  const observer = (args: QuantizationArgs) => weightObserver(args.observer ?? 'memoryless_minmax', observers)!;
   return {
     async weight({ weight }) {
       const { tensor, dtype, columns } = weight!;
@@ -34,10 +36,10 @@ export function computeOn(source: Source, { jobs, buffers, report, observers = [
         },
       );
     },
+    weightObserver: observer,
     weightRange({ name, weight }, args, importance) {
       const { rows, columns } = weight!;
-      const observer = weightObserver(args.observer ?? 'memoryless_minmax', observers)!;
-      return observer.weightRange({
+      return observer(args).weightRange({
         weight: weightRows(source, weight!, jobs, buffers),
         grid: weightGrid(args, rows, columns),
         args,

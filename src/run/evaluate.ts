@@ -1,10 +1,11 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import type { ComparedName, Interval } from '../evaluation/bootstrap.js';
 import type { HiddenFigures } from '../evaluation/hidden.js';
 import type { Perplexity } from '../evaluation/next-token.js';
 import type { Comparison } from '../evaluation/scores.js';
 import type { Device, EngineName } from '../runtime/engine/engine.js';
+import { userCache } from '../runtime/model/user-cache.js';
 import type { Generation } from './generations.js';
 import { Stopped } from './stopping.js';
 import type { TaskResult } from './task.js';
@@ -37,6 +38,10 @@ export interface EvaluateOptions {
   /** Default: auto, a real GPU where there is one. */
   readonly device?: Device | 'auto';
   readonly threads?: number;
+  /** Where perplexities of models alone are kept, so that none is measured twice. Default: `perplexity` in the user's cache folder. */
+  readonly cacheDir?: string;
+  /** Measure, even if the perplexity is known. */
+  readonly force?: boolean;
   readonly signal?: AbortSignal;
   readonly onEvent?: (event: EvaluateEvent) => void;
 }
@@ -75,6 +80,9 @@ export type Evaluation = Judgement & {
   readonly logits: string | null;
 };
 
+/** With a base to compare with. */
+export type ComparedEvaluation = Extract<Evaluation, Comparison>;
+
 /** What the thread is given. */
 export type EvaluateTask = Omit<EvaluateOptions, 'signal' | 'onEvent'>;
 
@@ -93,6 +101,7 @@ export async function evaluate({ signal, onEvent = () => {}, ...options }: Evalu
   const task: EvaluateTask = {
     ...options,
     data: resolve(options.data),
+    cacheDir: resolve(options.cacheDir ?? join(userCache(), 'perplexity')),
     ...(options.task === undefined ? {} : { task: resolve(options.task) }),
   };
   try {

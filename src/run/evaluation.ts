@@ -8,18 +8,19 @@ import { openEngine, type OpenEngine } from '../runtime/engine/open.js';
 import { resolveModel } from '../runtime/model/hub.js';
 import { loadModel } from '../runtime/model/load.js';
 import type { Model } from '../runtime/model/model.js';
-import type { EvaluateEvent, EvaluateOn, EvaluateTask, Evaluation, Judgement } from './evaluate.js';
+import type { ComparedEvaluation, EvaluateEvent, EvaluateOn, EvaluateTask, Evaluation, Judgement } from './evaluate.js';
 import { quantizationOf, transformEntries } from './compressed.js';
 import { batchesOf } from './forward/batches.js';
 import type { Forward } from './forward/forward.js';
 import { runnable, type Runnable } from './forward/runnable.js';
-import { generationsOf, promptsOf } from './generations.js';
+import { generationsOf } from './generations.js';
 import { judgeAgainst, judgeAlone, type Judge } from './judge.js';
 import { createLogitsOutput } from './logits-output.js';
+import { cachedPerplexity, type CacheOptions, type Measured } from './perplexity-cache.js';
+import { readFor } from './reading.js';
 import { progress } from './share.js';
 import { Stopping } from './stopping.js';
-import { judgeTask, readTask } from './task.js';
-import { windowsOf } from './windows.js';
+import { judgeTask } from './task.js';
 
 /** The work of `evaluate`. */
 export function runEvaluation(
@@ -56,6 +57,20 @@ export async function withModels<T>(
 }
 
 /** The same for models that are open. */
+export function evaluateModels(
+  model: Model,
+  base: Model,
+  options: EvaluateOn,
+  onEvent: (event: EvaluateEvent) => void,
+  stopping?: Stopping,
+): Promise<ComparedEvaluation>;
+export function evaluateModels(
+  model: Model,
+  base: Model | undefined,
+  options: EvaluateOn,
+  onEvent: (event: EvaluateEvent) => void,
+  stopping?: Stopping,
+): Promise<Evaluation>;
 export async function evaluateModels(
   model: Model,
   base: Model | undefined,
@@ -68,13 +83,8 @@ export async function evaluateModels(
   const other = base && (await runnable(base));
   if (other !== undefined) checkPair(own, other, base!);
   const { vocabulary } = own.decoder;
-  const folder = options.tokenizer ?? model.folder;
-  const { rows: windows, notes, sha256 } = await windowsOf(options, folder, vocabulary);
-  const prompts =
-    options.generate === undefined
-      ? undefined
-      : await promptsOf(options.prompts, windows, model, { folder, vocabulary });
-  const questions = options.task === undefined ? undefined : await readTask(options.task, { folder, vocabulary });
+  const reading = await readFor(model, options, vocabulary);
+  const { rows: windows, notes, sha256 } = reading.windows;
   const rows = windows.map(({ ids }) => ids);
   const batches = batchesOf(rows, { alone: own.alone || (other?.alone ?? false) });
   const tokens = batches.reduce((sum, { ids }) => sum + ids.length, 0);
@@ -88,29 +98,28 @@ export async function evaluateModels(
     const file =
       options.logits === undefined ? undefined : await createLogitsOutput(options.logits, batches, vocabulary);
     try {
-      const began = performance.now();
       const forward = ({ decoder, reader }: Runnable): Forward => ({ engine, decoder, reader, batches });
       const forwards = [own, ...(other ? [other] : [])].map(forward);
       const tick = progress(forwards, tell);
       const [mine, theirs] = forwards.map(run => ({ ...run, tick }));
-      const judgement =
+      const judge = async () =>
         theirs === undefined
           ? alone(await judgeAlone(mine!, windows, file), lengthsOf(windows))
-          : await against(mine!, theirs, {
-              windows,
-              file,
-              unlike: unlikeBasis(model) ?? unlikeBasis(base!),
-            });
-      const seconds = (performance.now() - began) / 1000;
-      const task = questions && (await judgeTask(questions, { engine, model: own, base: other, tell }));
+          : against(mine!, theirs, { windows, file, unlike: unlikeBasis(model) ?? unlikeBasis(base!) });
+      const cache = cacheFor(options, base);
+      const { measured: judgement, known } =
+        cache === undefined
+          ? { measured: await measured(judge), known: false }
+          : await cachedPerplexity({ model, rows: reading.windows, engine }, cache, () => measured(judge));
+      const task = reading.task && (await judgeTask(reading.task, { engine, model: own, base: other, tell }));
       const texts =
-        prompts &&
+        reading.prompts &&
         other &&
         (await generationsOf({
           engine,
           model: { ...own, name: model.name },
           base: { ...other, name: base!.name },
-          prompts,
+          prompts: reading.prompts,
           tokens: options.generate!,
           onToken: (done, total) => tell({ type: 'progress', part: 'texts', done, total }),
         }));
@@ -125,12 +134,11 @@ export async function evaluateModels(
         ...judgement,
         ...(texts?.generations && { generations: texts.generations }),
         ...(task && { task }),
-        seconds,
-        tokens_per_second: tokens / seconds,
-        peak_memory_bytes: process.resourceUsage().maxRSS * 1024,
+        tokens_per_second: tokens / judgement.seconds,
+        peak_memory_bytes: (task ?? texts) ? peakMemory() : judgement.peak_memory_bytes,
         engine: engine.description,
         rows_sha256: sha256,
-        notes: [...notes, ...judgement.notes, ...(texts?.notes ?? [])],
+        notes: [...notes, ...(known ? [FROM_CACHE] : []), ...judgement.notes, ...(texts?.notes ?? [])],
         logits: options.logits === undefined ? null : resolve(options.logits),
       };
     } catch (error) {
@@ -138,6 +146,28 @@ export async function evaluateModels(
       throw error;
     }
   });
+}
+
+const FROM_CACHE =
+  'perplexity from the cache: same model, text and settings; speed and memory are those of the run that measured it';
+
+/** The cache for what is asked; undefined where there is more to do than to measure a perplexity. */
+function cacheFor(
+  { cacheDir, force = false, logits, task }: EvaluateOn,
+  base: Model | undefined,
+): CacheOptions | undefined {
+  const more = base !== undefined || logits !== undefined || task !== undefined;
+  return cacheDir === undefined || more ? undefined : { folder: cacheDir, force };
+}
+
+async function measured(judge: () => Promise<Judgement>): Promise<Measured> {
+  const began = performance.now();
+  const judgement = await judge();
+  return { ...judgement, seconds: (performance.now() - began) / 1000, peak_memory_bytes: peakMemory() };
+}
+
+function peakMemory(): number {
+  return process.resourceUsage().maxRSS * 1024;
 }
 
 /** Opens an engine for some work. Native code computes in this thread until it is closed, and ending the thread would end the process. */

@@ -16,7 +16,7 @@ import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
 import type { Jobs } from './pool.js';
 import type { Progress } from './progress.js';
-import { checkEmitted, checkedCodes, checkedDense, emittedTwice, parameterBytes, unannounced } from './taken.js';
+import { Announced, checkedCodes, checkedDense, parameterBytes } from './taken.js';
 import { tensorPieces, type Buffers } from './weights.js';
 
 /** What a run measured of a module that became codes. */
@@ -137,25 +137,23 @@ async function executePart(
     sources[tensor] = sha256;
   };
 
-  const take = async (edit: Edit, { step, parameters, codes, dense }: StepWork) => {
+  const take = async (edit: Edit, { step, parameters }: StepWork) => {
     const { index } = step;
     const before = (other: number) => other < index;
     if (edit.kind === 'parameter') {
-      const spec = parameters.find(({ name }) => name === edit.name);
-      if (spec === undefined) throw unannounced(edit.name, step, part.id);
-      const bytes = parameterBytes(edit, spec);
+      const bytes = parameterBytes(
+        edit,
+        parameters.find(({ name }) => name === edit.name)!,
+      );
       for (const output of outputs.keys()) await store(output, edit.name, bytes);
       return;
     }
-    const weight = byName.get(edit.module)?.weight;
-    if (weight === undefined) throw unannounced(edit.module, step, part.id);
+    const weight = byName.get(edit.module)!.weight!;
     if (edit.kind === 'dense') {
-      if (!dense.includes(edit.module)) throw unannounced(edit.module, step, part.id);
       edits.addDense(index, checkedDense(edit, weight, step));
       return;
     }
-    const args = plan.outcome.schemes.get(edit.module)?.weights;
-    if (args == null || !codes.includes(edit.module)) throw unannounced(edit.module, step, part.id);
+    const args = plan.outcome.schemes.get(edit.module)!.weights!;
     checkedCodes(edit, weight, args, step);
     if (calibration !== undefined && step.flows) edits.addCodes(index, edit, args);
     const { read, stored, error, usage, referenceError } = await encode({
@@ -185,12 +183,12 @@ async function executePart(
   for (const own of work.steps) {
     const { step } = own;
     const { modifier, options } = step;
+    const announced = new Announced(own, part.id);
     const report = (remark: Remark) => {
       remarks.push(remark);
       onEvent({ type: 'remark', ...remark });
     };
     onEvent({ type: 'step', part: part.id, modifier: modifier.type });
-    const emitted = new Set<string>();
     // one after the other, whether the modifier waits for them or not
     let taken = Promise.resolve();
     await modifier.edit(part, {
@@ -203,11 +201,9 @@ async function executePart(
       ),
       random: random(plan.recipe.calibration?.seed ?? 0, modifier.type, step.index, part.id),
       emit(edit) {
-        taken = taken.then(async () => {
-          const what = edit.kind === 'parameter' ? edit.name : edit.module;
-          if (emitted.has(what)) throw emittedTwice(what, step, part.id);
-          await take(edit, own);
-          emitted.add(what);
+        taken = taken.then(() => {
+          announced.take(edit);
+          return take(edit, own);
         });
         taken.catch(() => {}); // reported where it is awaited
         return taken;
@@ -220,7 +216,7 @@ async function executePart(
       signal,
     });
     await taken;
-    checkEmitted(own, emitted, part.id);
+    announced.finish();
   }
   for (const [module, found] of figures) if (modules[module]) modules[module] = { ...modules[module], figures: found };
   const states = (await flowing?.end()) ?? [];

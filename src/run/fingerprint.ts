@@ -32,11 +32,16 @@ export function fingerprintOf(
     tensorpress: version,
     recipe: sha256(recipeText),
     files: Object.fromEntries(small.map(({ path, sha256: hash }) => [path, hash])),
-    weights: Object.fromEntries(
-      source.files.map(({ path, bytes, mtimeMs, header }) => [path, `${sha256(header)} ${bytes} ${mtimeMs}`]),
-    ),
+    weights: weightsOf(source),
     ...(calibration && { calibration }),
   };
+}
+
+/** Weight files by what tells that one has changed without reading all of it. */
+export function weightsOf({ files }: Source): Fingerprint['weights'] {
+  return Object.fromEntries(
+    files.map(({ path, bytes, mtimeMs, header }) => [path, `${sha256(header)} ${bytes} ${mtimeMs}`]),
+  );
 }
 
 /**

@@ -1,12 +1,10 @@
 import { freemem } from 'node:os';
-import { TensorpressError } from '../errors.js';
 import type { Engine } from '../runtime/engine/engine.js';
-import { companionsOf } from '../runtime/model/load.js';
-import type { Model } from '../runtime/model/model.js';
-import { loadTokenizer, type Tokenizer } from '../runtime/text/tokenizer.js';
+import type { Tokenizer } from '../runtime/text/tokenizer.js';
 import { openGenerator } from './forward/generate.js';
 import { residentBytes } from './forward/resident.js';
 import type { Runnable } from './forward/runnable.js';
+import type { Prompts } from './prompts.js';
 import { formatBytes } from './units.js';
 
 /** How two models continue a text. */
@@ -19,43 +17,6 @@ export interface Generation {
   readonly same_tokens: number;
   /** New tokens of the longer continuation. */
   readonly tokens: number;
-}
-
-/** Where texts begin. */
-export interface Prompts {
-  readonly ids: readonly (readonly number[])[];
-  readonly eos: readonly number[];
-  readonly tokenizer: Tokenizer | undefined;
-}
-
-/** Without texts of their own: so many tokens of so many windows. */
-const [TOKENS, WINDOWS] = [32, 3];
-
-/**
- * The prompts as tokens, those of texts with BOS where the tokenizer adds it. Default: the beginnings of the first windows.
- * @param folder that may hold a tokenizer
- * @throws TensorpressError ARGUMENT when a text has no tokens; MODEL when there is no tokenizer for texts, or it cannot be used
- */
-export async function promptsOf(
-  texts: readonly string[] | undefined,
-  windows: readonly { ids: Int32Array }[],
-  { config }: Model,
-  { folder, vocabulary }: { folder: string; vocabulary: number },
-): Promise<Prompts> {
-  const there = (await companionsOf(folder)).some(name => /^tokenizer\.(json|model)$/.test(name));
-  const tokenizer = there || texts !== undefined ? await loadTokenizer(folder, { vocabulary }) : undefined;
-  const eos = tokenizer?.eos ?? [config['eos_token_id']].flat().filter(id => typeof id === 'number');
-  const windowed = windows.slice(0, WINDOWS).map(({ ids }) => [...ids.subarray(0, TOKENS)]);
-  return { ids: texts?.map(text => encode(text, tokenizer!)) ?? windowed, eos, tokenizer };
-}
-
-function encode(text: string, { bos, addsBos, ...tokenizer }: Tokenizer): number[] {
-  const before = bos !== undefined && addsBos ? [bos] : [];
-  const ids = [...before, ...tokenizer.encode(text, { specials: true })];
-  if (ids.length > 0) return ids;
-  throw new TensorpressError('ARGUMENT', 'a prompt is empty, and this tokenizer puts no token before a text', {
-    hint: 'give a text with --prompt, or leave it out',
-  });
 }
 
 export interface Generating {

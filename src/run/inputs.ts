@@ -28,7 +28,7 @@ export interface Inputs {
   /** config.json. */
   readonly config: FileHash;
   readonly carried: readonly Carried[];
-  /** What the recipe asks of the result, with the path of the text as it is now. */
+  /** What the recipe asks of the result, with the paths of its files as they are now. */
   readonly evaluation: Recipe['evaluation'];
   /** What flows through the model, with the path of the text as it is now. */
   readonly calibration: Recipe['calibration'];
@@ -62,17 +62,24 @@ export async function readInputs(
     }
     const known = carried.find(file => file.from === from && file.to.startsWith('inputs/'));
     if (known !== undefined) return `./${known.to}`;
-    const taken = carried.some(({ to }) => to === `inputs/${basename(from)}`);
-    const to = `inputs/${taken ? `${path[0]!}-` : ''}${basename(from)}`;
-    carried.push({ from, to, hash: await hashFile(from, named) });
-    return `./${to}`;
+    let name = basename(from);
+    while (carried.some(({ to }) => to === `inputs/${name}`)) name = `${path[0]!}-${name}`;
+    carried.push({ from, to: `inputs/${name}`, hash: await hashFile(from, named) });
+    return `./inputs/${name}`;
   };
   const { calibration, evaluation } = recipe;
   if (calibration?.dataset !== undefined) {
     recipe.calibration = { ...calibration, dataset: await bring(calibration.dataset, ['calibration', 'dataset']) };
   }
-  if (evaluation !== undefined) {
-    recipe.evaluation = { ...evaluation, data: await bring(evaluation.data, ['evaluation', 'data']) };
+  const asked = evaluation && { ...evaluation };
+  if (asked !== undefined) {
+    recipe.evaluation = { ...asked };
+    for (const field of ['data', 'prompts', 'task'] as const) {
+      const named = asked[field];
+      if (named === undefined) continue;
+      recipe.evaluation[field] = await bring(named, ['evaluation', field]);
+      asked[field] = resolve(dirname(recipePath), named);
+    }
   }
   if (recipe.plugins !== undefined) {
     recipe.plugins = parsed.plugins.list.map((plugin, i) => bringPlugin(plugin, i, carried));
@@ -86,7 +93,7 @@ export async function readInputs(
     recipeFile: await hashFile(resolve(recipePath), recipePath),
     config: await hashFile(join(model.folder, 'config.json'), 'config.json'),
     carried,
-    evaluation: evaluation && { ...evaluation, data: resolve(dirname(recipePath), evaluation.data) },
+    evaluation: asked,
     calibration: calibration && {
       ...calibration,
       ...(calibration.dataset !== undefined && { dataset: resolve(dirname(recipePath), calibration.dataset) }),

@@ -1,20 +1,26 @@
 import { checkpointConfig } from '../outputs/config-json.js';
 import { decoderOf } from '../runtime/model/decoder.js';
 import { loadModel } from '../runtime/model/load.js';
-import type { EvaluateEvent, Evaluation } from './evaluate.js';
+import type { ComparedEvaluation, EvaluateEvent, EvaluateOn } from './evaluate.js';
 import type { ApplyOptions } from './apply.js';
 import { evaluateModels } from './evaluation.js';
 import type { Inputs } from './inputs.js';
 import type { Prepared } from './prepare.js';
+import { readPrompts } from './prompts.js';
+import { readFor } from './reading.js';
 import type { Stopping } from './stopping.js';
-import { windowsOf } from './windows.js';
 
 /**
- * Reads the text that the result is to be judged by before any work is done.
- * @throws TensorpressError ARGUMENT, MODEL when it cannot be used
+ * Reads the texts that the result is to be judged by before any work is done.
+ * @throws TensorpressError ARGUMENT, MODEL when one of them cannot be used
  */
 export async function checkEvaluation({ plan: { model } }: Prepared, { evaluation }: Inputs): Promise<void> {
-  if (evaluation !== undefined) await windowsOf(evaluation, model.folder, decoderOf(model).vocabulary);
+  if (evaluation !== undefined) await readFor(model, await asked(evaluation), decoderOf(model).vocabulary);
+}
+
+/** What the recipe asks for, with its prompts instead of their file. */
+async function asked({ prompts, ...evaluation }: NonNullable<Inputs['evaluation']>): Promise<EvaluateOn> {
+  return { ...evaluation, ...(prompts !== undefined && { prompts: await readPrompts(prompts) }) };
 }
 
 /**
@@ -26,14 +32,14 @@ export async function judgeResult(
   { evaluation }: Inputs,
   { onEvent = () => {}, engine, device, threads }: ApplyOptions,
   stopping: Stopping,
-): Promise<Evaluation | undefined> {
+): Promise<ComparedEvaluation | undefined> {
   const [output] = outputs;
   if (evaluation === undefined || output === undefined) return undefined;
   const source = plan.model;
   const model = await loadModel(output.folder, { name: source.name, configText: checkpointConfig(plan) });
   try {
     const options = {
-      ...evaluation,
+      ...(await asked(evaluation)),
       tokenizer: source.folder,
       ...(engine === undefined ? {} : { engine }),
       ...(device === undefined ? {} : { device }),

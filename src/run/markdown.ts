@@ -1,7 +1,11 @@
 import { printable } from '../formats/printable.js';
 import { patterns } from '../runtime/model/untouched.js';
+import { agreement, oneLine } from './generation-text.js';
+import type { Generation } from './generations.js';
 import { qualityRows, textOf, type Quality } from './quality.js';
 import { exactSentence, worstModules, type ModuleReport, type Report } from './report.js';
+import { questionsOf, taskRows } from './task-rows.js';
+import type { TaskResult } from './task.js';
 import { formatBytes, formatDuration, formatScheme } from './units.js';
 
 /** report.md: the report for a terminal or a code host. */
@@ -22,6 +26,8 @@ export function reportMarkdown(report: Report): string {
       : [`| bits per quantized weight | | ${report.bits_per_quantized_weight.toFixed(2)} |`]),
     '',
     ...(report.quality === undefined ? [] : section('What was lost', qualityLines(report.quality))),
+    ...section('Questions', taskLines(report.quality?.task)),
+    ...section('How it goes on', (report.quality?.generations ?? []).flatMap(textLines)),
     ...section('Largest errors', moduleTable(worstModules(report.modules, 10))),
     ...section('Modules', moduleTable(quantized)),
     ...section('Left as they are', kept(report.modules)),
@@ -70,6 +76,27 @@ function qualityLines(quality: Quality): string[] {
         ]),
     ...notes.map(note => `- ${printable(note, 400)}`),
     `- ${Math.round(tokens_per_second)} tokens/s, peak memory ${formatBytes(peak_memory_bytes)}, ${engine}`,
+  ];
+}
+
+function taskLines(task: TaskResult | undefined): string[] {
+  if (task === undefined) return [];
+  return [
+    `${printable(questionsOf(task)).replaceAll('|', '\\|')}, each answered by the most likely choice; by length: the most likely per character.`,
+    '',
+    '| | value | 95 % interval |',
+    '|---|---:|---:|',
+    ...taskRows(task).map(({ figure, value, interval }) => `| ${figure} | ${value} | ${interval} |`),
+  ];
+}
+
+/** A text, and below it how both continue it. */
+function textLines(generation: Generation): string[] {
+  return [
+    `- ${code(oneLine(generation.prompt))}`,
+    `  - original: ${code(oneLine(generation.base))}`,
+    `  - this model: ${code(oneLine(generation.model))}`,
+    `  - ${agreement(generation)}`,
   ];
 }
 

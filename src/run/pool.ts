@@ -24,8 +24,9 @@ function inlineJobs(): Jobs {
 /**
  * Threads that carry jobs out. Bytes in shared memory are passed on without a copy.
  * @param threads 0: no thread but the caller's
+ * @param signal ends jobs that are under way, and their threads
  */
-export function createJobs(threads: number): Jobs {
+export function createJobs(threads: number, signal?: AbortSignal): Jobs {
   if (threads === 0) return inlineJobs();
   const pool = new Piscina({
     filename: fileURLToPath(new URL('./pool-thread.js', import.meta.url)),
@@ -39,7 +40,7 @@ export function createJobs(threads: number): Jobs {
   return {
     // one more per thread, so that none waits for the next chunk to be read
     parallel: threads * 2,
-    run: <J extends Job>(job: J) => pool.run(job) as Promise<JobResult<J>>,
+    run: <J extends Job>(job: J) => pool.run(job, signal && { signal }) as Promise<JobResult<J>>,
     close: () => pool.destroy(),
   };
 }

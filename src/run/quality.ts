@@ -1,22 +1,10 @@
 import type { ComparedName } from '../evaluation/bootstrap.js';
 import type { HiddenFigures } from '../evaluation/hidden.js';
-import type { Comparison } from '../evaluation/scores.js';
-import type { Evaluation } from './evaluate.js';
+import type { ComparedEvaluation } from './evaluate.js';
 import { formatEstimate } from './units.js';
 
-/** What the evaluation of an output found; the folder that it was found in is where the report lies. */
-export type Quality = Without<Evaluation, 'model' | 'logits'>;
-
-/** `Omit` for each of a union. */
-type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
-
-/** With a base to compare with. */
-export type ComparedQuality = Quality & Comparison;
-
-/** Whether there was a base to compare with. */
-export function isCompared(quality: Quality | undefined): quality is ComparedQuality {
-  return quality !== undefined && 'kl' in quality;
-}
+/** What the evaluation of an output against its source found; the folder that it was found in is where the report lies. */
+export type Quality = Omit<ComparedEvaluation, 'model' | 'logits'>;
 
 /** Layers from one to another that follow each other; -1 is the embedding. */
 export interface LayerRange {
@@ -85,9 +73,6 @@ export function qualityRows(quality: Quality): QualityRow[] {
   };
   const perplexity = (name: ComparedName, value: number, figure: string, meaning: string) =>
     row(figure, value.toFixed(2), meaning, name, x => x.toFixed(2));
-  if (!isCompared(quality)) {
-    return [perplexity('perplexity', quality.perplexity, 'perplexity', 'as if it chose among so many equal tokens')];
-  }
   const { kl, same_top1, rms_delta_p, logit_rms } = quality;
   return [
     row('KL to the original, mean', short(kl.mean), 'nats per token; 0 is the same prediction', 'kl_mean'),
@@ -111,7 +96,7 @@ export function change(lnRatio: number): string {
 }
 
 /** `KL 0.0073 ± 0.0004` without its name. */
-export function klEstimate({ kl, intervals }: Pick<ComparedQuality, 'kl' | 'intervals'>): string {
+export function klEstimate({ kl, intervals }: Pick<Quality, 'kl' | 'intervals'>): string {
   return formatEstimate(kl.mean, intervals?.kl_mean);
 }
 

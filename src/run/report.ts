@@ -1,8 +1,8 @@
 import type { KlFigures } from '../evaluation/scores.js';
-import type { Evaluation } from './evaluate.js';
+import type { ComparedEvaluation } from './evaluate.js';
 import type { PartResult } from './execute.js';
 import { codeHistogram } from './histogram.js';
-import { isCompared, type Quality } from './quality.js';
+import type { Quality } from './quality.js';
 import type { ModuleSummary, PlanSummary } from './summary.js';
 import { qualityVerdict } from './verdict.js';
 
@@ -128,22 +128,11 @@ export function buildReport(input: ReportInput): Report {
 }
 
 /** The report of a run whose first output has been evaluated, with a verdict that knows of it. */
-export function withQuality(report: Report, evaluation: Evaluation): Report {
+export function withQuality(report: Report, evaluation: ComparedEvaluation): Report {
   const { model: _, logits: __, ...quality } = evaluation;
-  const { perplexity, tokens, tokens_per_second } = quality;
-  const judged: Report = {
-    ...report,
-    perplexity,
-    ...(isCompared(quality) && {
-      base_perplexity: quality.base_perplexity,
-      kl: quality.kl,
-      same_top1: quality.same_top1,
-    }),
-    tokens,
-    tokens_per_second,
-    quality,
-  };
-  return { ...judged, verdict: qualityVerdict(judged) };
+  const { perplexity, base_perplexity, kl, same_top1, tokens, tokens_per_second } = quality;
+  const judged = { ...report, perplexity, base_perplexity, kl, same_top1, tokens, tokens_per_second, quality };
+  return { ...judged, verdict: qualityVerdict(judged, quality) };
 }
 
 function exactArithmetic(modules: readonly ModuleReport[]): ExactArithmetic | null {

@@ -100,11 +100,13 @@ async function underLock(
   }: { folder: string; start: number; stopping: Stopping; calibrated: CalibrationPlan | undefined },
 ): Promise<Applied> {
   const { onEvent = () => {}, now = () => performance.now() } = options;
-  const signal = options.signal ?? new AbortController().signal;
   const { plan, outputs } = prepared;
+  const stopped = stopping.watch();
+  const signal = options.signal === undefined ? stopped.signal : AbortSignal.any([options.signal, stopped.signal]);
   const runner = calibrated && (await holdEngine(options, stopping));
   let calibration: Calibration | undefined;
   const free = async () => {
+    stopped.end();
     await calibration?.close();
     await runner?.close();
   };
@@ -124,7 +126,7 @@ async function underLock(
     onEvent({ type: 'remark', message });
   }
 
-  const jobs = createJobs(options.threads ?? threadsFor(plan.model));
+  const jobs = createJobs(options.threads ?? threadsFor(plan.model), signal);
   let durableParts = journalled.parts.size;
   let journal: Journal | undefined;
   try {
@@ -188,7 +190,10 @@ async function holdEngine(
   stopping: Stopping,
 ): Promise<{ engine: Engine; close(): Promise<void> }> {
   stopping.hold();
-  const engine = await openEngine(options);
+  const engine = await openEngine(options).catch((error: unknown) => {
+    stopping.release();
+    throw error;
+  });
   let open = true;
   return {
     engine,

@@ -1,6 +1,9 @@
 /** The work was stopped. */
 export class Stopped extends Error {}
 
+/** How often a thread that holds looks whether it was stopped, in milliseconds. */
+const LOOK = 100;
+
 const FREE = 0;
 const HELD = 1;
 const STOPPED = 2;
@@ -29,6 +32,17 @@ export class Stopping {
   /** For the thread that works. @throws Stopped when it was stopped */
   check(): void {
     if (Atomics.load(this.#state, 0) === STOPPED) throw new Stopped();
+  }
+
+  /**
+   * For the thread that works: a signal that aborts when it was stopped, for work that other threads do for it. It looks until `end` is called.
+   */
+  watch(): { readonly signal: AbortSignal; end(): void } {
+    const controller = new AbortController();
+    const timer = setInterval(() => {
+      if (Atomics.load(this.#state, 0) === STOPPED) controller.abort(new Stopped());
+    }, LOOK);
+    return { signal: controller.signal, end: () => clearInterval(timer) };
   }
 
   /** For the other one: whether the thread may be ended at once. */

@@ -1,6 +1,6 @@
 import { TensorpressError } from '../errors.js';
 import { firstNonFinite, narrow } from '../numerics/dtypes.js';
-import type { CodesEdit, DenseEdit, ParameterEdit, ParameterSpec } from '../modifiers/modifier.js';
+import type { CodesEdit, DenseEdit, Edit, ParameterEdit, ParameterSpec } from '../modifiers/modifier.js';
 import type { Step, StepWork } from '../recipe/plan.js';
 import type { Weight } from '../runtime/model/model.js';
 import type { QuantizationArgs } from '../schemes/args.js';
@@ -8,21 +8,43 @@ import { weightGrid } from '../schemes/grids.js';
 
 // What a modifier emits is checked before anything of it is written: it may be a user's.
 
-/** A modifier may touch what its plan says, since that is what files were laid out for. */
-export function unannounced(what: string, { modifier }: Step, part: string): TensorpressError {
-  return new TensorpressError('PLUGIN', `${modifier.type} edits ${what}, which its plan does not announce`, {
-    place: { part },
-    hint: 'its plan of a part names every module and tensor that edit emits',
-  });
+/** What the plan of a step says it emits in a part: files were laid out for that, each tensor once. */
+export class Announced {
+  readonly #work: StepWork;
+  readonly #part: string;
+  readonly #taken = new Set<string>();
+
+  constructor(work: StepWork, part: string) {
+    this.#work = work;
+    this.#part = part;
+  }
+
+  /** @throws TensorpressError PLUGIN when the plan does not announce the edit, or it was emitted before */
+  take(edit: Edit): void {
+    const { codes, dense, parameters } = this.#work;
+    const what = subjectOf(edit);
+    const announced = { codes, dense, parameter: parameters.map(({ name }) => name) }[edit.kind];
+    if (!announced.includes(what)) throw this.#wrong(`edits ${what}, which its plan does not announce`);
+    if (this.#taken.has(what)) throw this.#wrong(`edits ${what} twice`);
+    this.#taken.add(what);
+  }
+
+  /** @throws TensorpressError PLUGIN when something is missing that outputs have room for */
+  finish(): void {
+    const { codes, parameters } = this.#work;
+    const missing = [...codes, ...parameters.map(({ name }) => name)].find(what => !this.#taken.has(what));
+    if (missing !== undefined) throw this.#wrong(`has not emitted ${missing}, which its plan announces`);
+  }
+
+  #wrong(what: string): TensorpressError {
+    return new TensorpressError('PLUGIN', `${this.#work.step.modifier.type} ${what}`, {
+      place: { part: this.#part },
+      hint: 'its plan of a part names every module and tensor that edit emits, and edit emits each of them once',
+    });
+  }
 }
 
-/** What is written already cannot be taken back. */
-export function emittedTwice(what: string, { modifier }: Step, part: string): TensorpressError {
-  return new TensorpressError('PLUGIN', `${modifier.type} edits ${what} twice`, {
-    place: { part },
-    hint: 'edit emits each module and each tensor once',
-  });
-}
+const subjectOf = (edit: Edit) => (edit.kind === 'parameter' ? edit.name : edit.module);
 
 /** @throws TensorpressError PLUGIN when a modifier has made something else than a weight of the same shape */
 export function checkedDense(edit: DenseEdit, { rows, columns }: Weight, { modifier }: Step): DenseEdit {
@@ -60,16 +82,6 @@ export function checkedCodes(
   if (at >= 0) throw wrong(`a scale that is ${scale[at]}`);
   if (globalScale !== null && !Number.isFinite(globalScale)) throw wrong(`a global scale that is ${globalScale}`);
   return edit;
-}
-
-/** @throws TensorpressError PLUGIN when something was announced and not emitted: it would be missing in the files */
-export function checkEmitted({ step, codes, parameters }: StepWork, emitted: ReadonlySet<string>, part: string): void {
-  const missing = [...codes, ...parameters.map(({ name }) => name)].find(name => !emitted.has(name));
-  if (missing === undefined) return;
-  throw new TensorpressError('PLUGIN', `${step.modifier.type} does not emit ${missing}, which its plan announces`, {
-    place: { part },
-    hint: 'edit emits the codes of every module and every tensor that plan names; a weight of dense may stay as it is',
-  });
 }
 
 /** @throws TensorpressError PLUGIN when there are too many or too few values, or one is not finite */

@@ -3,13 +3,13 @@ import { encodeChoice, parseTask, taskFigures, type Question, type TaskFigures }
 import type { Engine } from '../runtime/engine/engine.js';
 import { readText, textFile } from '../runtime/text/files.js';
 import type { Row } from '../runtime/text/texts.js';
-import { loadTokenizer } from '../runtime/text/tokenizer.js';
 import type { EvaluateEvent } from './evaluate.js';
 import { batchesOf } from './forward/batches.js';
 import type { Forward } from './forward/forward.js';
 import type { Runnable } from './forward/runnable.js';
 import { judgeAlone } from './judge.js';
 import { progress } from './share.js';
+import type { SharedTokenizer } from './shared-tokenizer.js';
 
 /** Questions, and their choices as rows of tokens. */
 export interface Task {
@@ -24,20 +24,16 @@ export type TaskResult = { readonly file: string } & TaskFigures & { readonly ba
 
 /**
  * Reads a file of questions.
- * @param tokenizer.folder that holds the tokenizer
  * @throws TensorpressError ARGUMENT when the file cannot be used; MODEL when there is no tokenizer, or none that can begin a text
  */
-export async function readTask(
-  path: string,
-  { folder, vocabulary }: { folder: string; vocabulary: number },
-): Promise<Task> {
+export async function readTask(path: string, tokenizer: SharedTokenizer): Promise<Task> {
   const file = textFile(path);
   const questions = parseTask((await readText(file)).text, file.name);
-  const { encode, bos, eos } = await loadTokenizer(folder, { vocabulary });
+  const { encode, bos, eos } = await tokenizer.load();
   const prefix = bos ?? eos[0];
   const rows = questions.flatMap(({ context, choices }) =>
     choices.map((choice): Row => {
-      if (prefix === undefined && context.trim() === '') throw withoutPrefix(file.name, folder);
+      if (prefix === undefined && context.trim() === '') throw withoutPrefix(file.name, tokenizer.folder);
       const { ids, scored } = encodeChoice(context, choice, text => encode(text), prefix ?? 0);
       // the first token follows nothing, so nothing predicts it
       return { ids, scoredFrom: Math.max(1, ids.length - scored) };

@@ -1,8 +1,8 @@
 import { median } from '../evaluation/statistics.js';
 import { placeOf } from './places.js';
-import { damagedLayers, isCompared, klEstimate, layerNames, type ComparedQuality } from './quality.js';
+import { damagedLayers, klEstimate, layerNames, type Quality } from './quality.js';
 import type { ModuleReport, Report } from './report.js';
-import { formatBytes, formatEstimate } from './units.js';
+import { formatBytes } from './units.js';
 
 /** Below this mean KL in nats a model predicts as its original does, as 8-bit weights of a good format do. */
 const NEAR = 0.002;
@@ -13,20 +13,14 @@ const NEARLY_EXACT = 1e-3;
  * The report in one sentence that a person can act on: what it costs and what it loses, where, and what to try. Every word of it follows from
  * figures of the report.
  */
-export function qualityVerdict(report: Report): string {
-  const { quality, bits_per_weight } = report;
+export function qualityVerdict({ bits_per_weight, modules }: Report, quality: Quality): string {
   const bits = `${bits_per_weight.toFixed(2)} bits per weight`;
-  if (!isCompared(quality)) {
-    return quality === undefined
-      ? report.verdict
-      : `${bits}, perplexity ${formatEstimate(quality.perplexity, quality.intervals?.perplexity)}; there is no original to compare it with.`;
-  }
   const figures = `${bits}, KL ${klEstimate(quality)}`;
   if (quality.kl.max === 0) return `${figures}: it predicts exactly as the original does.`;
   if (quality.kl.mean < NEAR) {
     return `${figures}: nothing to do, it predicts as the original does; fewer bits may do as well.`;
   }
-  const coded = report.modules.filter(m => (m.relMSE ?? 0) > 0);
+  const coded = modules.filter(m => (m.relMSE ?? 0) > 0);
   if (coded.length === 0) return `${figures}: no weight was changed; the loss is in what is done to activations.`;
   const { where, remedy } = diagnosis(quality, coded);
   return `${figures}: ${where}; try ${remedy}.`;
@@ -40,7 +34,7 @@ interface Diagnosis {
   readonly remedy: string;
 }
 
-function diagnosis(quality: ComparedQuality, coded: readonly ModuleReport[]): Diagnosis {
+function diagnosis(quality: Quality, coded: readonly ModuleReport[]): Diagnosis {
   const { layers = [] } = quality;
   const weights = coded.filter(m => m.stored_with === undefined);
   if (weights.every(({ relMSE }) => relMSE! < NEARLY_EXACT) && weights.some(m => m.scheme?.input_activations)) {

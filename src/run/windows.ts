@@ -1,21 +1,22 @@
 import { TensorpressError } from '../errors.js';
 import { extname } from 'node:path';
 import { evaluationRows, hashRows, type TokenRows } from '../runtime/text/texts.js';
-import { loadTokenizer, type Tokenizer } from '../runtime/text/tokenizer.js';
+import type { Tokenizer } from '../runtime/text/tokenizer.js';
 import type { EvaluateOn } from './evaluate.js';
+import type { SharedTokenizer } from './shared-tokenizer.js';
 
-/**
- * The rows that an evaluation runs, by its protocol.
- * @param folder of the model, where its tokenizer is
- */
-export async function windowsOf(options: EvaluateOn, folder: string, vocabulary: number): Promise<TokenRows> {
+/** The rows that an evaluation runs, by its protocol. */
+export async function windowsOf(
+  options: EvaluateOn,
+  { load }: SharedTokenizer,
+  vocabulary: number,
+): Promise<TokenRows> {
   const { data, context = 512, stride, windows, protocol } = options;
-  const tokenizer = () => loadTokenizer(folder, { vocabulary });
-  if (protocol === 'llama') return llamaWindows(options, tokenizer, vocabulary);
+  if (protocol === 'llama') return llamaWindows(options, load, vocabulary);
   return evaluationRows(data, {
     context,
     vocabulary,
-    tokenizer,
+    tokenizer: load,
     ...(stride === undefined ? {} : { stride }),
     ...(windows === undefined ? {} : { windows }),
   });

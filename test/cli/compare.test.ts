@@ -34,6 +34,29 @@ describe('compare', () => {
     assert.ok(!existsSync(join(cwd, 'all.html.partial')));
   });
 
+  it('shows right answers where all runs were asked the same', async () => {
+    const task = {
+      file: 't.jsonl',
+      ...{ questions: 80, accuracy: 0.7625, accuracy_error: 0.05, accuracy_norm: 0.7, accuracy_norm_error: 0.05 },
+      base: { questions: 80, accuracy: 0.8, accuracy_error: 0.05, accuracy_norm: 0.7, accuracy_norm_error: 0.05 },
+    };
+    const two = FAKE_RUNS.slice(0, 2);
+    const asked = (questions: number) =>
+      fakeRuns(two, (report, { name }) => ({
+        ...report,
+        quality: { ...report.quality!, task: name === 'w4-mse' ? { ...task, questions } : task },
+      }));
+    const [same, others] = [asked(80), asked(81)];
+    const found = await cli(['compare', 'w4-minmax', 'w4-mse', '--out', 'all.html'], { cwd: same });
+    assert.match(found.stdout, /same top +right +time/);
+    assert.match(found.stdout, /94\.7 % +76\.3 % +10:41/);
+    assert.match(readFileSync(join(same, 'all.html'), 'utf8'), /<td data-value="0\.7625">76\.3/);
+    const different = await cli(['compare', 'w4-minmax', 'w4-mse', '--out', 'all.html'], { cwd: others });
+    assert.doesNotMatch(different.stdout, /right/);
+    assert.doesNotMatch(readFileSync(join(others, 'all.html'), 'utf8'), /right answers/);
+    assert.match(different.stdout, /front$/m);
+  });
+
   it('says where runs were judged on different texts, and draws no front', async () => {
     const cwd = fakeRuns(FAKE_RUNS.slice(0, 2), (report, { name }) =>
       name === 'w4-mse'

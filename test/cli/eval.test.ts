@@ -226,7 +226,9 @@ describe('eval', () => {
     const path = join(folder, 'logits.safetensors');
     const temporary = tempFolder();
     const args = ['eval', EXAMPLE, '--data', EXCERPT, '--context', '128', '--logits', path];
-    const child = spawn(process.execPath, [BIN, ...args], { env: { ...process.env, TMPDIR: temporary } });
+    const child = spawn(process.execPath, [BIN, ...args], {
+      env: { ...process.env, TMPDIR: temporary, XDG_CACHE_HOME: temporary },
+    });
     let stderr = '';
     let partial = false;
     child.stderr.on('data', (chunk: Buffer) => {

@@ -45,6 +45,7 @@ async function run(
   const unused = () => assert.fail('not for round to nearest');
   const compute: Compute = {
     weight: unused,
+    weightObserver: unused,
     gptqFactor: unused,
     gptqColumns: unused,
     weightRange({ name }, _args, importance) {

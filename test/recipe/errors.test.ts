@@ -307,7 +307,7 @@ describe('recipe errors', () => {
       'outputs:',
       '  - {format: onnx}',
       '  - {format: gguf}',
-      'evaluation: {context: 512}',
+      'evaluation: {context: 512, prompts: ./p.txt, generate: 0}',
       'extra: 1',
     ];
     assert.deepEqual(findings(recipe.join('\n')), [
@@ -324,7 +324,15 @@ describe('recipe errors', () => {
       '8:14 format "onnx" does not exist',
       '9:5 item 2 of outputs needs "type"',
       '10:1 evaluation needs "data"',
+      '10:56 generate must be at least 1, not 0',
       '11:1 unknown field "extra"',
+    ]);
+  });
+
+  it('say so where there are prompts and nothing to generate', () => {
+    const modifiers = 'modifiers: [QuantizationModifier: {scheme: W4A16, targets: [Linear]}]';
+    assert.deepEqual(findings(`version: 1\n${modifiers}\nevaluation: {data: a.txt, prompts: p.txt}\n`), [
+      '3:36 there are prompts, but nothing is to be generated',
     ]);
   });
 

@@ -4,7 +4,7 @@ import { passesOf, type Pass, type PassPart } from '../../src/recipe/passes.js';
 
 /** Parts named a, b, c, ... with what each step does in all of them: o observes, e edits. */
 function model(parts: string, ...steps: { does: string; flows?: boolean; in?: string }[]): PassPart[] {
-  return [...parts].map(id => ({
+  return Array.from(parts, id => id).map(id => ({
     id,
     steps: steps.flatMap(({ does, flows = false, in: where = parts }, index) =>
       where.includes(id) ? [{ step: { index, flows }, observes: does.includes('o'), edits: does.includes('e') }] : [],
@@ -72,7 +72,7 @@ describe('passes', () => {
     const step = fc.record({
       does: fc.constantFrom('o', 'e', 'oe'),
       flows: fc.boolean(),
-      in: fc.subarray([...'abcd']).map(p => p.join('')),
+      in: fc.subarray(['a', 'b', 'c', 'd']).map(p => p.join('')),
     });
     fc.assert(
       fc.property(

@@ -115,7 +115,7 @@ describe('normal form', () => {
         'version: 1',
         'history: [{modifiers: [], note: null}, "quant_stage:\\n  x: 1\\n"]',
         'plugins: [./clip-outliers.ts]',
-        'evaluation: {data: ./test.txt, context: 512, stride: 256, windows: 10, protocol: llama}',
+        'evaluation: {data: ./test.txt, context: 512, stride: 256, windows: 10, protocol: llama, generate: 8, prompts: ./p.txt, task: ./q.jsonl}',
         'outputs:',
         '  - {format: compressed-tensors, max_shard_size: 5GB}',
         '  - {format: gguf, type: q4_k_m, imatrix: auto, tensor_types: [attn_v=q6_k], name: m, split: 2GB, provenance: false}',

@@ -406,7 +406,13 @@ describe('evaluate: against a base', () => {
       const onEvent = (event: EvaluateEvent) => {
         if (event.type === 'progress') shares.push(event.done / event.total);
       };
-      await evaluate({ model, data, onEvent, ...('against' in options ? { against: model } : {}) });
+      await evaluate({
+        model,
+        data,
+        onEvent,
+        cacheDir: tempFolder(),
+        ...('against' in options ? { against: model } : {}),
+      });
       assert.deepEqual(
         shares,
         shares.toSorted((a, b) => a - b),

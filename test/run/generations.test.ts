@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
-import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { openEngine } from '../../src/runtime/engine/open.js';
 import { loadModel } from '../../src/runtime/model/load.js';
 import { loadTokenizer } from '../../src/runtime/text/tokenizer.js';
 import { evaluate } from '../../src/run/evaluate.js';
 import { runnable } from '../../src/run/forward/runnable.js';
-import { generationsOf, promptsOf } from '../../src/run/generations.js';
+import { generationsOf } from '../../src/run/generations.js';
 import { run, textFile, tokenFile } from '../support/evaluation.js';
 import { ROOT } from '../support/run-cli.js';
-import { tempFolder } from '../support/temp.js';
 import { tinyLlama, writeModel } from '../support/tiny-model.js';
 
 const EXAMPLE = join(ROOT, 'examples/tiny-llama');
@@ -96,41 +94,6 @@ describe('generations', () => {
     });
     await assert.rejects(evaluate({ ...options, against: EXAMPLE, generate: 0 }), { message: /generate is 0/ });
   });
-});
-
-describe('promptsOf', () => {
-  const window = { ids: Int32Array.from([5, 6, 7]) };
-  const withModel = async <T>(folder: string, work: (model: Awaited<ReturnType<typeof loadModel>>) => Promise<T>) => {
-    const model = await loadModel(folder);
-    return work(model).finally(() => model.source.close());
-  };
-
-  it('refuses a text without tokens, and texts without a tokenizer', () =>
-    withModel(EXAMPLE, async model => {
-      const where = { folder: EXAMPLE, vocabulary: 4096 };
-      await assert.rejects(promptsOf([''], [window], model, where), { code: 'ARGUMENT', message: /a prompt is empty/ });
-      const folder = await writeModel(tinyLlama());
-      await assert.rejects(promptsOf(['a'], [window], model, { folder, vocabulary: 80 }), { code: 'MODEL' });
-    }));
-
-  it('puts BOS before a text where the tokenizer does, and no EOS behind it', () =>
-    withModel(EXAMPLE, async model => {
-      const folder = join(tempFolder(), 'model');
-      cpSync(EXAMPLE, folder, { recursive: true });
-      const { readFileSync, writeFileSync } = await import('node:fs');
-      const file = join(folder, 'tokenizer_config.json');
-      const config = JSON.parse(readFileSync(file, 'utf8')) as object;
-      writeFileSync(
-        file,
-        JSON.stringify({ ...config, bos_token: 'a', eos_token: 'b', add_bos_token: true, add_eos_token: true }),
-      );
-      const { bos, encode, encodeWithSpecials, eos } = await loadTokenizer(folder);
-      const prompts = await promptsOf(['The king'], [window], model, { folder, vocabulary: 4096 });
-      assert.deepEqual(prompts.ids, [[bos, ...encode('The king')]]);
-      assert.deepEqual(encodeWithSpecials('The king').slice(0, -1), prompts.ids[0]);
-      assert.deepEqual(prompts.eos, eos);
-      rmSync(folder, { recursive: true });
-    }));
 });
 
 describe('generationsOf', () => {

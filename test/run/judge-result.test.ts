@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import type { Report } from '../../src/run/report.js';
 import { runSession } from '../../src/run/session.js';
-import { BIN, cli } from '../support/run-cli.js';
+import { BIN, cli, ROOT } from '../support/run-cli.js';
 import { tempFolder } from '../support/temp.js';
 import { tinyLlama, writeModel } from '../support/tiny-model.js';
 
@@ -55,6 +55,44 @@ describe('apply with evaluation', () => {
     assert.ok(readFileSync(join(out, 'README.md'), 'utf8').includes('erplexity'));
   });
 
+  it('continues texts and answers questions that the recipe names, and takes their files along', async () => {
+    const { recipe, out } = task({
+      evaluation:
+        '{data: ./text.txt, context: 16, windows: 2, generate: 3, prompts: ./texts/text.txt, task: ./task.jsonl}',
+    });
+    const folder = join(recipe, '..');
+    mkdirSync(join(folder, 'texts'));
+    writeFileSync(join(folder, 'texts/text.txt'), 'The king of the\nShe opened\n');
+    writeFileSync(join(folder, 'text.txt'), 'a history of the example of the text '.repeat(5));
+    const example = join(ROOT, 'examples/tiny-llama');
+    copyFileSync(join(ROOT, 'examples/data/task.jsonl'), join(folder, 'task.jsonl'));
+    await runSession({ recipe, model: example, out });
+    const { generations, task: answered } = reportOf(out).quality!;
+    assert.deepEqual(
+      generations!.map(({ prompt, tokens }) => [prompt, tokens]),
+      [
+        ['The king of the', 3],
+        ['She opened', 3],
+      ],
+    );
+    assert.deepEqual([answered!.questions, answered!.base!.accuracy], [80, 0.8]);
+    assert.ok(answered!.accuracy > 0.5);
+    const files = ['evaluation-text.txt', 'task.jsonl', 'text.txt'];
+    assert.deepEqual(readdirSync(join(out, 'inputs')).sort(), files);
+    const { inputs } = JSON.parse(readFileSync(join(out, 'run.json'), 'utf8')) as { inputs: { path: string }[] };
+    for (const file of ['./text.txt', './texts/text.txt', './task.jsonl']) {
+      assert.ok(
+        inputs.some(({ path }) => path === file),
+        file,
+      );
+    }
+
+    const again = join(tempFolder(), 'again');
+    await runSession({ recipe: join(out, 'recipe.yaml'), model: example, out: again });
+    assert.deepEqual(reportOf(again).quality!.generations, generations);
+    assert.deepEqual(readFileSync(join(again, 'recipe.yaml')), readFileSync(join(out, 'recipe.yaml')));
+  });
+
   it('finds no difference where nothing was changed, and says so', async () => {
     const { recipe, out } = task({ modifiers: '' });
     await runSession({ recipe, model, out });
@@ -76,6 +114,21 @@ describe('apply with evaluation', () => {
     ['a text that is not there', { rows: null }, /evaluation\.data: there is no file/],
     ['a text that is too short', { rows: '{"input_ids": [[1]]}' }, /rows\.json/],
     ['ids that the model does not know', { rows: '{"input_ids": [[1, 80]]}' }, /80/],
+    [
+      'questions that are not there',
+      { evaluation: '{data: ./rows.json, task: ./t.jsonl}' },
+      /evaluation\.task: there is no/,
+    ],
+    [
+      'questions without a tokenizer',
+      { evaluation: '{data: ./rows.json, task: ./rows.json}' },
+      /tokenizer|rows\.json:1/,
+    ],
+    [
+      'prompts without a tokenizer',
+      { evaluation: '{data: ./rows.json, generate: 2, prompts: ./rows.json}' },
+      /tokenizer/,
+    ],
     ['a protocol that cannot read it', { evaluation: '{data: ./rows.json, protocol: llama}' }, /\.txt/],
   ];
   for (const [what, options, message] of refusals) {

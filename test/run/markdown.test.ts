@@ -32,6 +32,25 @@ describe('report.md', () => {
     assert.match(text, /in 10:41, peak memory 402 MB\./);
   });
 
+  it('has questions and texts, and nothing in them is markup; the card says what was answered', () => {
+    const asked = fakeReport({ layers: 2, quality: 'everywhere', asked: true });
+    const text = reportMarkdown(asked);
+    assert.deepEqual(table(text, 'Questions').slice(2, 4), [
+      ['right answers', '78.8 %', '68.6 % to 86.3 %'],
+      ['of the original', '80.0 %', '70.0 % to 87.3 %'],
+    ]);
+    assert.match(text, /^- `One, two, three,`\n {2}- original: `four, five, six, seven`\n/m);
+    assert.match(
+      text,
+      /this model: `return <script>alert\(1\)<\/script>`\n {2}- they differ from the first token on$/m,
+    );
+    assert.match(
+      modelCard(asked, ''),
+      /^80 questions of task\.jsonl: 78\.8 % right \(95 % interval 68\.6 % to 86\.3 %\), by the original 80\.0 %\.$/m,
+    );
+    assert.doesNotMatch(reportMarkdown(report), /## (Questions|How it goes on)/);
+  });
+
   it('lists every quantized module once, and the ten worst', () => {
     const quantized = report.modules.filter(m => m.relMSE !== undefined);
     const modules = table(text, 'Modules').slice(2);

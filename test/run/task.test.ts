@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { encodeChoice, parseTask, taskFigures, type TaskFigures } from '../../src/evaluation/tasks.js';
 import { loadTokenizer } from '../../src/runtime/text/tokenizer.js';
 import { answer } from '../../src/run/answer.js';
+import { sharedTokenizer } from '../../src/run/shared-tokenizer.js';
 import { readTask } from '../../src/run/task.js';
 import { logits, nll, run, textFile, tokenFile } from '../support/evaluation.js';
 import { ROOT } from '../support/run-cli.js';
@@ -98,7 +99,7 @@ describe('a task', () => {
 });
 
 describe('readTask', () => {
-  const where = { folder: EXAMPLE, vocabulary: 4096 };
+  const where = sharedTokenizer(EXAMPLE, 4096);
 
   it('scores the tokens of the choices only', async () => {
     const path = textFile(
@@ -127,6 +128,6 @@ describe('readTask', () => {
 
   it('needs a tokenizer', async () => {
     const folder = await writeModel(tinyLlama());
-    await assert.rejects(readTask(TASK, { folder, vocabulary: 80 }), { code: 'MODEL', message: /tokenizer/ });
+    await assert.rejects(readTask(TASK, sharedTokenizer(folder, 80)), { code: 'MODEL', message: /tokenizer/ });
   });
 });

@@ -1,5 +1,5 @@
 import type { ModuleScheme } from '../../src/modifiers/modifier.js';
-import type { Evaluation } from '../../src/run/evaluate.js';
+import type { ComparedEvaluation } from '../../src/run/evaluate.js';
 import { withQuality, type ModuleReport, type Report } from '../../src/run/report.js';
 import type { FormatName, QuantizationArgs } from '../../src/schemes/args.js';
 
@@ -15,7 +15,9 @@ export interface FakeOptions {
   /** How many of the worst modules have a histogram. Default: 8. */
   readonly histograms?: number;
   /** Whether it was evaluated, and where its hidden states leave the original's. Default: false. */
-  readonly quality?: 'in layers 0-2' | 'everywhere' | 'equal' | 'alone' | false;
+  readonly quality?: 'in layers 0-2' | 'everywhere' | 'equal' | false;
+  /** Whether it answered questions and continued texts, too, where it was evaluated. Default: false. */
+  readonly asked?: boolean;
   /** Renames modules. */
   readonly rename?: (module: string) => string;
 }
@@ -38,7 +40,7 @@ const BITS = { int4: 4.125, fp8: 8.02, fp4: 4.5 };
 
 /** A report as a run on a model like Qwen2.5-0.5B would write it; equal options, equal report. */
 export function fakeReport(options: FakeOptions = {}): Report {
-  const { layers = 24, experts = 0, weights = 'int4', squaredErrors = true, histograms = 8, rename } = options;
+  const { layers = 24, experts = 0, weights = 'int4', squaredErrors = true, histograms = 8, asked, rename } = options;
   const random = generator(7);
   const scheme = weights === 'none' ? null : schemeOf(weights);
   const modules: ModuleReport[] = [dense('model.embed_tokens', 151936, 896)];
@@ -72,7 +74,9 @@ export function fakeReport(options: FakeOptions = {}): Report {
   modules.push({ ...dense('lm_head', 151936, 896), bytes: { before: 0, after: 0 }, stored_with: 'model.embed_tokens' });
   const named = modules.map(m => (rename ? { ...m, module: rename(m.module) } : m));
   const report = reportOf(withHistograms(named, histograms, random), layers, weights);
-  return options.quality ? withQuality(report, fakeEvaluation(options.quality, layers)) : report;
+  if (!options.quality) return report;
+  const evaluation = fakeEvaluation(options.quality, layers);
+  return withQuality(report, asked ? { ...evaluation, ...ANSWERS } : evaluation);
 }
 
 /** An evaluation of 51 windows, as such a model has it. */
@@ -80,7 +84,7 @@ export function fakeEvaluation(
   kind: Exclude<FakeOptions['quality'], false | undefined>,
   layers = 24,
   scale = 1,
-): Evaluation {
+): ComparedEvaluation {
   const about = {
     model: '/out',
     data: '/texts/wikitext2-test-excerpt.txt',
@@ -104,8 +108,6 @@ export function fakeEvaluation(
     mean_nll: Math.log(15.83 + 0.58 * loss),
     scored: 26061,
   };
-  if (kind === 'alone')
-    return { ...about, ...perplexity, intervals: { perplexity: around(perplexity.perplexity, 1.1) } };
   const turn = (layer: number) =>
     kind === 'everywhere' ? (layer + 1) * 4e-4 : layer < 0 ? 0 : Math.min(3, layer + 1) * 3e-3 + layer * 2e-4;
   const kl = 0.0312 * loss;
@@ -146,6 +148,43 @@ export function fakeEvaluation(
     }),
   };
 }
+
+/** As Qwen2.5-0.5B might go on before and after, and what it might know. */
+const ANSWERS: Pick<ComparedEvaluation, 'generations' | 'task'> = {
+  generations: [
+    {
+      prompt: 'The old bridge over the river was built in 1871 by',
+      base: ' a company of engineers from Vienna, who had never seen the river in flood. It stood for ninety years, until a barge struck its second pier.\nAfter the war',
+      model:
+        ' a company of engineers from Vienna, who were asked to build it in stone. It stood for ninety years, until the winter of 1961.\nAfter the war',
+      same_tokens: 10,
+      tokens: 36,
+    },
+    {
+      prompt: 'One, two, three,',
+      base: ' four, five, six, seven',
+      model: ' four, five, six, seven',
+      same_tokens: 8,
+      tokens: 8,
+    },
+    {
+      prompt: 'def fib(n):',
+      base: '\n    if n < 2: return n',
+      model: '\n    return <script>alert(1)</script>',
+      same_tokens: 0,
+      tokens: 9,
+    },
+  ],
+  task: {
+    file: '/tasks/task.jsonl',
+    questions: 80,
+    accuracy: 0.7875,
+    accuracy_error: 0.046,
+    accuracy_norm: 0.7,
+    accuracy_norm_error: 0.0515,
+    base: { questions: 80, accuracy: 0.8, accuracy_error: 0.045, accuracy_norm: 0.7125, accuracy_norm_error: 0.0509 },
+  },
+};
 
 function reportOf(modules: readonly ModuleReport[], layers: number, weights: keyof typeof ARGS | 'none'): Report {
   const sum = (list: readonly number[]) => list.reduce((a, b) => a + b, 0);

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import type { Modifier } from '../../src/modifiers/modifier.js';
 import { checkpointOutput } from '../../src/outputs/checkpoint.js';
 import { planParts } from '../../src/recipe/parts.js';
-import { NO_PLUGINS } from '../../src/recipe/plugins/plugins.js';
 import { planPasses } from '../../src/recipe/passes.js';
 import type { Outcome, Plan, Step } from '../../src/recipe/plan.js';
+import { NO_PLUGINS } from '../../src/recipe/plugins/plugins.js';
 import type { Recipe } from '../../src/recipe/recipe.js';
 import { openCalibration } from '../../src/run/calibrate/calibration.js';
 import { statesPath } from '../../src/run/calibrate/states.js';
@@ -93,5 +93,5 @@ function planOf(model: Model, modifiers: readonly Entry[], calibration: NonNulla
   const coders = new Map(steps.flatMap(step => [...step.schemes.keys()].map(name => [name, step] as const)));
   const { parts } = planParts(model, steps, coders, outcome);
   const recipe: Recipe = { version: 1, modifiers: [], calibration };
-  return { recipe, model, steps, parts, outcome, calibrated: true, plugins: NO_PLUGINS, warnings: [] };
+  return { recipe, plugins: NO_PLUGINS, model, steps, parts, outcome, calibrated: true, warnings: [] };
 }

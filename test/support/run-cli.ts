@@ -1,5 +1,6 @@
 import { execa } from 'execa';
 import { fileURLToPath } from 'node:url';
+import { tempFolder } from './temp.js';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BIN = fileURLToPath(new URL('../../bin/tensorpress.js', import.meta.url));
@@ -17,7 +18,8 @@ export async function cli(
 ): Promise<CliResult> {
   const result = await execa(process.execPath, [BIN, ...args], {
     cwd,
-    env: { NO_COLOR: '1', NODE_OPTIONS: '', ...env },
+    // a cache of its own: what one test has measured is nothing to another
+    env: { NO_COLOR: '1', NODE_OPTIONS: '', XDG_CACHE_HOME: tempFolder(), ...env },
     reject: false,
     stdin: 'ignore',
     ...(uid === undefined ? {} : { uid, gid: uid }),

@@ -69,8 +69,12 @@ async function addressOf(path: string, loading: Loading): Promise<string> {
   const known = files.get(path);
   if (known !== undefined) return known.address;
   if (importing.includes(path)) {
-    const circle = [...importing.slice(importing.indexOf(path)), path].map(file => file.slice(dirname(path).length + 1));
-    throw failed(path, `is part of a circle of imports: ${circle.join(' > ')}`, { hint: 'let no file import one that imports it' });
+    const circle = [...importing.slice(importing.indexOf(path)), path].map(file =>
+      file.slice(dirname(path).length + 1),
+    );
+    throw failed(path, `is part of a circle of imports: ${circle.join(' > ')}`, {
+      hint: 'let no file import one that imports it',
+    });
   }
   const { text, file } = await readSource(path, loading.fs);
   const isData = extname(path) === '.json';
@@ -98,7 +102,8 @@ export async function readSource(path: string, fs: ModuleFs = promises): Promise
 
 /** JavaScript of a module. */
 function compiled(text: string, path: string, ts: Compiler): string {
-  if (!CODE.includes(extname(path))) throw failed(path, 'is no module', { hint: `name a file that ends in ${CODE.join(', ')}` });
+  if (!CODE.includes(extname(path)))
+    throw failed(path, 'is no module', { hint: `name a file that ends in ${CODE.join(', ')}` });
   const { outputText, diagnostics = [] } = ts.transpileModule(text, {
     fileName: path,
     reportDiagnostics: true,

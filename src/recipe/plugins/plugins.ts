@@ -92,8 +92,11 @@ async function loadPlugin(named: string, path: string, fs: ModuleFs): Promise<{ 
     modifiers.push(guardModifier(member, path));
   }
   const called = (file: SourceFile): PluginFile => {
-    const beside = join(dirname(named), relative(dirname(path), file.path)).split(sep).join('/');
-    return { ...file, named: file.path === path ? named : beside };
+    const beside = join(dirname(named), relative(dirname(path), file.path))
+      .split(sep)
+      .join('/');
+    const prefix = named.startsWith('./') && !beside.startsWith('.') ? './' : '';
+    return { ...file, named: file.path === path ? named : prefix + beside };
   };
   return { plugin: { named, modifiers, observers, files: files.map(called) }, schemas };
 }
@@ -143,7 +146,8 @@ function checkNames({ names, weighs }: Observer, path: string): void {
     });
   }
   for (const name of names) {
-    if (observerName(name) !== undefined || isAlgorithmObserver(name)) throw taken(path, name, 'it is one of tensorpress');
+    if (observerName(name) !== undefined || isAlgorithmObserver(name))
+      throw taken(path, name, 'it is one of tensorpress');
     if (!/^[a-z][a-z0-9_]*$/.test(name)) {
       throw failed(path, `calls an observer "${name}"`, {
         hint: 'a name is small letters, digits and _: trimmed_minmax',

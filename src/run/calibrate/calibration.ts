@@ -1,23 +1,23 @@
 import { TensorpressError } from '../../errors.js';
 import type { Observation, Statistics } from '../../modifiers/modifier.js';
-import { valueObserver } from '../../observers/table.js';
 import type { Observer, Seen } from '../../observers/observer.js';
 import type { Pass, Passes } from '../../recipe/passes.js';
-import type { Engine, Tensor } from '../../runtime/engine/engine.js';
-import type { Decoder, Graph, Op, Value } from '../../runtime/model/graph.js';
+import type { Engine } from '../../runtime/engine/engine.js';
+import { readsOf, type Decoder, type Op } from '../../runtime/model/graph.js';
 import type { Model, Part } from '../../runtime/model/model.js';
-import { graphOf, headDimOf, placeOf, widthOf, type SitePlace } from '../../runtime/model/sites.js';
-import { slice } from '../../runtime/model/slice.js';
+import { graphOf } from '../../runtime/model/sites.js';
 import type { Batch } from '../forward/batches.js';
-import { embed } from '../forward/forward.js';
+import { embed, type Done } from '../forward/forward.js';
 import { runLayer } from '../forward/layer.js';
 import { openReader, type Reader } from '../forward/reader.js';
-import type { DurableStates } from '../journal.js';
 import { openStream, type Storage, type Stream } from '../forward/stream.js';
 import { ropeTables, weightLoader } from '../forward/supplies.js';
+import type { DurableStates } from '../journal.js';
 import type { PartEdits } from './edits.js';
+import { ExpertInputs } from './experts.js';
 import { HiddenStates, type SavedStates } from './states.js';
-import { watched, Watch } from './watch.js';
+import { watched, type Watch } from './watch.js';
+import { Watching } from './watching.js';
 
 export interface CalibrationOptions extends Pick<Storage, 'residentBytes'> {
   readonly engine: Engine;
@@ -53,23 +53,25 @@ export function openCalibration(options: CalibrationOptions): Calibration {
   const { engine, decoder, model, batches, passes, folder, residentBytes, tick, observers = [] } = options;
   const storage: Storage = { folder, ...(residentBytes !== undefined && { residentBytes }) };
   const streams = new Map<number, HiddenStates>();
-  /** Of the part in work: what its experts read. */
-  const kept: Stream[] = [];
   let reader: Reader = openReader(model, undefined);
   const current: Reader = { shape: tensor => reader.shape(tensor), read: (tensor, how) => reader.read(tensor, how) };
   const weights = weightLoader({ engine, reader: current });
   const tables = ropeTables(engine, decoder);
+  const share = (done: Done) => tick(done.share / batches.length);
   const hiddenStates = (stream: number): HiddenStates => {
     const states = new HiddenStates({ engine, folder, stream, batches, width: decoder.hidden });
     streams.set(stream, states);
     return states;
   };
-  const newStream = (width: number) => openStream(engine, { ...storage, batches, width });
-  const total: Seen = {
-    tokens: batches.reduce((sum, { ids }) => sum + ids.length, 0),
-    sequences: batches.reduce((sum, { rows }) => sum + rows, 0),
-  };
   const seenIn = (batch: number): Seen => ({ tokens: batches[batch]!.ids.length, sequences: batches[batch]!.rows });
+  const total = batches
+    .map((_, batch) => seenIn(batch))
+    .reduce((sum, { tokens, sequences }) => ({
+      tokens: sum.tokens + tokens,
+      sequences: sum.sequences + sequences,
+    }));
+  /** Of the part in work. */
+  let experts: ExpertInputs | undefined;
 
   /** Lets weights be read as the steps of a version have left them. */
   const use = (edits: PartEdits, version: readonly number[]) => {
@@ -79,147 +81,71 @@ export function openCalibration(options: CalibrationOptions): Calibration {
   return {
     enter(part, edits, observations) {
       const graph = graphOf(decoder, part.id);
+      const watching = graph && new Watching(graph, model, decoder, observers);
+      const inputs = graph && new ExpertInputs(graph, x => openInput(watching!.width({ value: x })));
+      experts = inputs;
       const planned = passes.parts.get(part.id) ?? [];
       /** What was seen, and how many still ask for it. */
       const held = new Map<string, { result: () => Promise<unknown>; claims: number }>();
       let done = 0;
 
-      const run = async (pass: Pass): Promise<void> => {
-        use(edits, pass.version);
-        if (part.id === 'embedding') {
-          const stream = hiddenStates(pass.stream);
-          await stream.begin(part.id);
-          await embed(
-            { engine, decoder, reader: current, batches, tick: ({ share }) => tick(share / batches.length) },
-            stream,
-          );
-          await stream.advance();
-          return;
-        }
-        if (graph === undefined) return;
-        const wanted = pass.wanted.flatMap(step => (observations.get(step) ?? []).map(asked => ({ step, asked })));
-        const watches = new Map<string, Watch>();
-        /** Experts see all tokens, one expert at a time and only when it is asked for; what they read is kept. */
-        const inputs = new Map<Value, Stream>();
-        for (const { asked } of wanted) {
-          const place = placeOf(graph, asked.site);
-          const key = keyOf(place, asked);
-          const known = held.get(key);
+      /** Gets ready to observe what the steps of a pass want: what the pass sees itself, and what experts see when they are asked. */
+      const watch = async ({ wanted, version }: Pass): Promise<Watch[]> => {
+        const watches: Watch[] = [];
+        for (const asked of wanted.flatMap(step => observations.get(step) ?? [])) {
+          const placed = watching!.place(asked);
+          const known = held.get(placed.key);
           if (known !== undefined) {
             known.claims++;
             continue;
           }
-          if (place.expert === undefined) {
-            const watch = watchOf(graph, asked, place);
-            watches.set(key, watch);
-            held.set(key, { result: once(() => Promise.resolve(watch.finish(asked.site))), claims: 1 });
-          } else {
-            const x = place.expert.mixture.in.x;
-            if (!inputs.has(x)) {
-              const stream = await newStream(widthIn(graph, x));
-              inputs.set(x, stream);
-              kept.push(stream);
-            }
-            const version = pass.version;
-            held.set(key, {
-              claims: 1,
-              result: once(() => {
-                use(edits, version);
-                return throughExpert(graph, asked, place, inputs.get(x)!);
-              }),
+          const own = watching!.watch(placed);
+          const finish = () => own.finish(asked.site);
+          if (own.place.expert === undefined) watches.push(own);
+          else await inputs!.keep(own.place);
+          const result = async () => {
+            if (own.place.expert === undefined) return finish();
+            use(edits, version);
+            await inputs!.observe(own, { engine, weights, batches: batches.keys() }, async (value, tensor, batch) => {
+              await own.see(value, tensor, seenIn(batch));
+              tick(0);
             });
-          }
+            return finish();
+          };
+          held.set(placed.key, { result: once(result), claims: 1 });
         }
-        const copies = [...inputs.keys()].map((x): Op => ({
-          op: 'scale',
-          out: `${x} kept`,
-          in: { x },
-          with: { factor: 1 },
-        }));
-        const all = [...watches.values()];
-        const keep = new Map<Value, (tensor: Tensor, batch: number) => Promise<void>>();
-        for (const watch of all)
-          for (const { out } of watch.ops) keep.set(out, (tensor, batch) => watch.see(out, tensor, seenIn(batch)));
-        for (const [x, stream] of inputs) keep.set(`${x} kept`, (tensor, batch) => stream.next(batch, tensor));
-        const stream = streams.get(pass.stream)!;
+        return watches;
+      };
+
+      const run = async (pass: Pass): Promise<void> => {
+        use(edits, pass.version);
+        const stream = streams.get(pass.stream) ?? hiddenStates(pass.stream);
         if (pass.pushes) await stream.begin(part.id);
-        await runLayer(
-          { engine, batches, storage, tick: ({ share }) => tick(share / batches.length) },
-          {
-            layer: { ...graph, ops: withCopies(watched(graph.ops, all), copies) },
-            part: part.id,
-            stream,
-            weights,
-            tables,
-            keep,
-            push: pass.pushes,
-          },
-        );
-        if (pass.pushes) await stream.advance();
-      };
-
-      const watchOf = (own: Graph, asked: Observation, place: SitePlace): Watch => {
-        const { observer, args = null, options = {} } = asked;
-        const key = keyOf(place, asked);
-        const columns = place.expert === undefined ? widthIn(own, place.value) : widthInExpert(own, place);
-        const size = args?.strategy === 'attn_head' ? headDimOf(own)! : columns;
-        const spec = { columns, size, args, dtype: model.dtype, options: { ...args?.observer_kwargs, ...options } };
-        return new Watch(key, place, valueObserver(observer, observers)!, spec);
-      };
-
-      /** All tokens through one expert. */
-      const throughExpert = async (own: Graph, asked: Observation, place: SitePlace, x: Stream): Promise<unknown> => {
-        const { mixture, index } = place.expert!;
-        const watch = watchOf(own, asked, place);
-        const ops = watched(mixture.with.body, [watch]);
-        const reductions = slice(
-          ops,
-          watch.ops.map(({ out }) => out),
-          new Set(['x']),
-        );
-        const program = engine.compile(reductions);
-        const names = reductions.inputs.filter(input => input !== 'x');
-        const loaded = await weights(`${own.prefix}${mixture.with.prefix}.${index}.`, names);
-        for (const b of batches.keys()) {
-          const values = await program.run({ ...loaded, x: await x.read(b) });
-          for (const [value, tensor] of Object.entries(values)) await watch.see(value, tensor, seenIn(b));
-          tick(0);
+        if (part.id === 'embedding') await embed({ engine, decoder, reader: current, batches, tick: share }, stream);
+        else if (graph !== undefined) {
+          const watches = await watch(pass);
+          const { ops, takers: keep } = inputs!.copies();
+          for (const own of watches)
+            for (const { out } of own.ops) keep.set(out, (tensor, batch) => own.see(out, tensor, seenIn(batch)));
+          const layer = { ...graph, ops: behind(watched(graph.ops, watches), ops) };
+          await runLayer(
+            { engine, batches, storage, tick: share },
+            { layer, part: part.id, stream, weights, tables, keep, push: pass.pushes },
+          );
         }
-        return watch.finish(asked.site);
-      };
-
-      const rowsOf = (prefix: string) => (weight: Value) => model.source.tensors.get(prefix + weight)!.shape[0]!;
-      const widthIn = (own: Graph, value: Value) =>
-        widthOf(own.ops, value, { hidden: decoder.hidden }, rowsOf(own.prefix));
-      const widthInExpert = (own: Graph, { value, expert }: SitePlace) => {
-        const { mixture, index } = expert!;
-        const given = { x: widthIn(own, mixture.in.x) };
-        return widthOf(mixture.with.body, value, given, rowsOf(`${own.prefix}${mixture.with.prefix}.${index}.`));
+        if (pass.pushes) await stream.advance();
       };
 
       return {
         async statistics(step) {
-          for (
-            ;
-            planned[done]?.before !== null && planned[done] !== undefined && planned[done]!.before! <= step;
-            done++
-          )
-            await run(planned[done]!);
+          for (let pass = planned[done]; pass?.before != null && pass.before <= step; pass = planned[++done])
+            await run(pass);
           return {
             seen: total,
-            async take<Result>(observation: Observation): Promise<Result> {
-              const key = graph === undefined ? '' : keyOf(placeOf(graph, observation.site), observation);
+            async take<Result>(asked: Observation): Promise<Result> {
+              const key = watching?.place(asked).key ?? '';
               const found = held.get(key);
-              if (found === undefined) {
-                throw new TensorpressError(
-                  'PLUGIN',
-                  `${observation.observer} of ${observation.site} was not announced`,
-                  {
-                    place: { part: part.id },
-                    hint: 'a modifier takes what its plan of the part names under observe',
-                  },
-                );
-              }
+              if (found === undefined) throw unannounced(asked, part);
               const result = await found.result();
               if (--found.claims === 0) held.delete(key);
               return result as Result;
@@ -228,7 +154,7 @@ export function openCalibration(options: CalibrationOptions): Calibration {
         },
         async end() {
           for (; done < planned.length; done++) await run(planned[done]!);
-          for (const stream of kept.splice(0)) await stream.close();
+          await inputs?.close();
           held.clear();
           return planned.flatMap(({ pushes, stream }) => (pushes ? [{ stream, generation: part.id }] : []));
         },
@@ -238,9 +164,14 @@ export function openCalibration(options: CalibrationOptions): Calibration {
       for (const { stream, generation, sha256 } of saved) await hiddenStates(stream).resume(generation, sha256);
     },
     async close() {
-      for (const stream of [...streams.values(), ...kept]) await stream.close();
+      await experts?.close();
+      for (const stream of streams.values()) await stream.close();
     },
   };
+
+  function openInput(width: number): Promise<Stream> {
+    return openStream(engine, { ...storage, batches, width });
+  }
 }
 
 /** All who take it get the same. */
@@ -249,12 +180,14 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   return () => (made ??= make());
 }
 
-/** Equal observations have equal keys: a site has several names. */
-function keyOf({ value, expert }: SitePlace, { observer, args, options }: Observation): string {
-  return JSON.stringify([value, expert?.mixture.with.prefix, expert?.index, observer, args ?? null, options ?? {}]);
+/** Each copy behind what it copies. */
+function behind(ops: readonly Op[], copies: readonly Op[]): Op[] {
+  return ops.flatMap(op => [op, ...copies.filter(copy => readsOf(copy).includes(op.out))]);
 }
 
-/** Each copy behind what it copies. */
-function withCopies(ops: readonly Op[], copies: readonly Op[]): Op[] {
-  return ops.flatMap(op => [op, ...copies.filter(copy => (copy as Op<'scale'>).in.x === op.out)]);
+function unannounced({ observer, site }: Observation, { id }: Part): TensorpressError {
+  return new TensorpressError('PLUGIN', `${observer} of ${site} was not announced`, {
+    place: { part: id },
+    hint: 'a modifier takes what its plan of the part names under observe',
+  });
 }

@@ -1,7 +1,9 @@
 import { availableParallelism } from 'node:os';
+import type { Observer } from '../../observers/observer.js';
 import { valueObserver } from '../../observers/table.js';
 import type { Passes } from '../../recipe/passes.js';
 import type { PartWork, Plan } from '../../recipe/plan.js';
+import { observersOf } from '../../recipe/plugins/plugins.js';
 import { decoderOf } from '../../runtime/model/decoder.js';
 
 /** Operations per second that a core is assumed to do in a forward pass. */
@@ -23,12 +25,13 @@ export function calibrationCost(plan: Plan, passes: Passes): CalibrationCost {
   const tokens = samples * length;
   const rate = FLOPS_PER_CORE * availableParallelism();
   const { hidden } = decoderOf(plan.model);
+  const observers = observersOf(plan.plugins);
   let operations = 0;
   let memoryBytes = 0;
   for (const work of plan.parts) {
     const count = passes.parts.get(work.part.id)?.length ?? 0;
     if (count === 0) continue;
-    const { columns, bytes } = observed(work);
+    const { columns, bytes } = observed(work, observers);
     // half of the products: the matrices are symmetric
     operations += tokens * (count * passOperations(work) + columns.reduce((sum, n) => sum + n * n, 0));
     operations += columns.reduce((sum, n) => sum + n ** 3, 0);
@@ -50,7 +53,7 @@ export function passOperations({ part }: PartWork): number {
 }
 
 /** Columns of the matrices that are observed of a part, and the bytes of everything that is. */
-function observed({ part, steps }: PartWork): { columns: number[]; bytes: number } {
+function observed({ part, steps }: PartWork, own: readonly Observer[]): { columns: number[]; bytes: number } {
   const widths = new Map(
     part.modules.flatMap(({ name, weight }) => (weight ? [[`${name}.input`, weight.columns]] : [])),
   );
@@ -63,7 +66,7 @@ function observed({ part, steps }: PartWork): { columns: number[]; bytes: number
     const spec = { columns: n, size: n, args: null, dtype: 'F32', options: {} } as const;
     const isMatrix =
       n > 0 &&
-      valueObserver(observer)!
+      valueObserver(observer, own)!
         .reduce(spec)
         .some(({ op }) => op === 'gram');
     if (isMatrix) columns.push(n);

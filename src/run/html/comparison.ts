@@ -68,18 +68,25 @@ const COLUMNS: readonly Column[] = [
   { head: 'perplexity', text: run => run.perplexity.toFixed(2), value: run => run.perplexity },
   { head: 'KL', text: run => formatEstimate(run.kl, run.kl_interval ?? undefined), value: run => run.kl },
   { head: 'same top token', text: run => percent(run.same_top1), value: run => run.same_top1, first: 'descending' },
+  {
+    head: 'right answers',
+    text: run => (run.accuracy === null ? '' : percent(run.accuracy)),
+    value: run => run.accuracy ?? NaN,
+    first: 'descending',
+  },
   { head: 'time', text: run => duration(run.seconds), value: run => run.seconds },
 ];
 
 function tableSection({ runs }: RunComparison): Section {
-  const heads = COLUMNS.map(({ head, first = 'ascending' }, i) => {
+  const columns = COLUMNS.filter(({ value }) => runs.some(run => !Number.isNaN(value(run))));
+  const heads = columns.map(({ head, first = 'ascending' }, i) => {
     const sorted = i === 0 ? markup` aria-sort="ascending"` : undefined;
     return markup`<th scope="col" data-sort="number" data-first="${first}"${sorted}>${head}</th>`;
   });
   const rows = runs
     .toSorted((a, b) => a.size - b.size)
     .map(run => {
-      const cells = COLUMNS.map(({ text, value }) => markup`<td data-value="${String(value(run))}">${text(run)}</td>`);
+      const cells = columns.map(({ text, value }) => markup`<td data-value="${String(value(run))}">${text(run)}</td>`);
       const front = run.on_front ? markup` class="front"` : undefined;
       return markup`<tr${front}><th scope="row" title="${printable(run.verdict, 400)}">${runName(run.name)}</th>${cells}</tr>\n`;
     });

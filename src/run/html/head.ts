@@ -3,7 +3,7 @@ import type { Damage } from './damage.js';
 import { bytes, day, decibel, duration, percent, relative, whole } from './figures.js';
 import { markup, type Markup } from './markup.js';
 import { moduleName } from './names.js';
-import { change, isCompared, type ComparedQuality } from '../quality.js';
+import { change, type Quality } from '../quality.js';
 import type { Report } from '../report.js';
 import { formatEstimate } from '../units.js';
 import type { View } from './section.js';
@@ -16,13 +16,13 @@ export function headHtml(view: View): Markup {
 <h1>${printable(report.title)}</h1>
 <p class="verdict">${verdict(report.verdict.replaceAll(' ± ', '\u00a0±\u00a0'), new Set(report.modules.map(({ module }) => module)))}</p>
 <dl class="cards">
-${isCompared(report.quality) ? qualityCards(report, report.quality) : weightCards(view)}</dl>
+${report.quality ? qualityCards(report, report.quality) : weightCards(view)}</dl>
 </header>
 `;
 }
 
 /** What was lost, where the output was evaluated. */
-function qualityCards({ size }: Report, quality: ComparedQuality): Markup {
+function qualityCards({ size }: Report, quality: Quality): Markup {
   const { perplexity, base_perplexity, ln_ratio, kl, same_top1, scored } = quality;
   return markup`${sizeCard(size)}
 ${card('perplexity', perplexity.toFixed(2), `from ${base_perplexity.toFixed(2)}, ${change(ln_ratio).replace(' ', '\u00a0')}`)}

@@ -1,4 +1,4 @@
-import { damagedLayers, isCompared, layerNames, type Quality } from '../quality.js';
+import { damagedLayers, layerNames, type Quality } from '../quality.js';
 import { percent, relative } from './figures.js';
 import { markup, type Markup } from './markup.js';
 import { hiddenPlot } from './plots/hidden.js';
@@ -6,8 +6,7 @@ import { logTicks } from './plots/ticks.js';
 
 /** How far the hidden states are from the original's, layer by layer, as two curves; nothing where they were not compared or are equal. */
 export async function hiddenPanels(quality: Quality | undefined): Promise<Markup | undefined> {
-  if (!isCompared(quality)) return undefined;
-  const { layers = [] } = quality;
+  const layers = quality?.layers ?? [];
   const last = layers.at(-1);
   if (last === undefined || !layers.some(({ rel_mse }) => rel_mse > 0)) return undefined;
   const range = damagedLayers(layers);

@@ -13,12 +13,16 @@ import { modulesSection } from './sections/modules.js';
 import { planSection } from './sections/plan.js';
 import { qualitySection } from './sections/quality.js';
 import { remarksSection } from './sections/remarks.js';
+import { taskSection } from './sections/task.js';
+import { textsSection } from './sections/texts.js';
 import { worstSection } from './sections/worst.js';
 
 /** The page from top to bottom; one more section is one more file and one more line here. */
 const SECTIONS: readonly SectionOf[] = [
   damageSection,
   qualitySection,
+  taskSection,
+  textsSection,
   modulesSection,
   worstSection,
   planSection,

@@ -79,7 +79,6 @@ svg text { font-size: 10px; }
 @media screen and (max-width: 30rem) { svg text { font-size: 13px; } }
 .hidden-states > div { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.5rem 2.5rem; }
 .hidden-states + .lead { margin-top: 2.25rem; }
-@media screen and (max-width: 40rem) { .quality tr > :last-child { display: none; } }
 @media screen and (max-width: 40rem) { .hidden-states > div { grid-template-columns: minmax(0, 1fr); } }
 .bars { border-collapse: collapse; width: 100%; max-width: 46rem; margin-top: 2.25rem; font-size: 0.8125rem; }
 .bars caption { text-align: left; font-size: 0.875rem; padding-bottom: 0.5rem; }
@@ -151,7 +150,7 @@ const PRINT = `
   main, footer { max-width: none; padding: 0; }
   section { margin-top: 2rem; }
   h2, h3, figcaption, caption { break-after: avoid; }
-  tr, figure figure, .cards, pre { break-inside: avoid; }
+  tr, figure figure, .texts figure, .cards, pre { break-inside: avoid; }
   .scroll { overflow: visible; max-height: none; }
   .modules, .plain { font-size: 7.5pt; }
   .modules :is(th, td) { line-height: 1.4; }
@@ -162,7 +161,7 @@ const PRINT = `
   .modules thead th { position: static; box-shadow: none; border-bottom: 1px solid var(--rule); }
   thead { display: table-header-group; }
   .filter { display: none; }
-  i { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  i, mark { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 `;
 
@@ -182,5 +181,23 @@ const RUNS = `
 @media screen and (max-width: 40rem) { .pareto svg text { font-size: 15px; } }
 `;
 
+const TEXTS = `
+.texts { display: grid; gap: 1.75rem; margin-top: 1.25rem; max-width: 60rem; }
+.texts figcaption { padding-left: 0.9rem; border-left: 2px solid var(--others); overflow-wrap: anywhere; }
+.texts dl { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1rem 2.5rem; margin-top: 0.75rem; }
+.texts dt, .texts p { color: var(--muted); font-size: 0.8125rem; }
+.texts dd { overflow-wrap: anywhere; }
+.texts p { margin-top: 0.35rem; }
+.texts mark { background: color-mix(in srgb, var(--look) 20%, transparent); color: inherit; border-radius: 3px; padding: 0.1em 0; }
+.task { width: auto; }
+.task :is(th, td):not(:first-child) { padding-left: 1.5rem; }
+@media screen and (max-width: 40rem) {
+  .texts dl { grid-template-columns: minmax(0, 1fr); }
+  .quality tr > :last-child { display: none; }
+  .quality th { white-space: normal; }
+  .quality :nth-child(3):not(:first-child) { padding-right: 0; }
+}
+`;
+
 /** The page's style sheet. */
-export const STYLE = COLOURS + PAGE + CARDS + PLOTS + TABLES + RUNS + PRINT;
+export const STYLE = COLOURS + PAGE + CARDS + PLOTS + TABLES + TEXTS + RUNS + PRINT;

@@ -113,7 +113,11 @@ export async function tryModifier<Options>(
     frame: () => '',
   };
   const rows = tokens ?? randomRows(on.source.tensors.get('model.embed_tokens.weight')?.shape[0] ?? 2);
-  await carryOut(compile(parsed, on), rows.map(ids => Int32Array.from(ids)), plugin.observers);
+  await carryOut(
+    compile(parsed, on),
+    rows.map(ids => Int32Array.from(ids)),
+    plugin.observers,
+  );
 
   const weightBefore = async (name: string) => {
     const module = weightedModules(on).find(known => known.name === name);

@@ -19,14 +19,14 @@ export interface Observed extends Partial<Omit<ValueSpec, 'columns'>> {
  * What an observer makes of a value x[T, C] that comes in batches, reduced by the reference engine. Batches that are cut differently tell
  * whether its statistics depend on how data happen to be cut.
  */
-export async function observe<Result>(
-  { names, values }: Observer<never, Result>,
+export async function observe<State, Result>(
+  { names, values }: Observer<State, Result>,
   x: ArrayLike<number>,
   { columns, batches = [], ...more }: Observed,
 ): Promise<Result> {
   if (values === undefined) throw new TypeError(`${names[0]!} sees no values`);
   const spec: ValueSpec = { columns, size: columns, args: null, dtype: 'F32', options: {}, ...more };
-  const guarded = guardObserver({ names, values } as unknown as Observer, names[0]!).values!;
+  const guarded = guardObserver({ names, values } as Observer, names[0]!).values!;
   const watch = new Watch('watch', { value: 'x' }, guarded, spec);
   const engine = createReferenceEngine();
   try {
@@ -63,8 +63,8 @@ export interface ObservedWeight {
 }
 
 /** The range of every scale of a weight w[R, C] that an observer gives, the weight being read in chunks of rows. */
-export async function observeWeight(
-  observer: Observer<never>,
+export async function observeWeight<State, Result>(
+  observer: Observer<State, Result>,
   w: Float32Array,
   { columns, args: given, dtype = 'F32', chunk }: ObservedWeight,
 ): Promise<Range> {
@@ -82,6 +82,6 @@ export async function observeWeight(
         yield { fromRow, x: w.subarray(fromRow * columns, Math.min(whole.rows, fromRow + step) * columns) };
     },
   };
-  const guarded = guardObserver(observer as unknown as Observer, names[0]!);
+  const guarded = guardObserver(observer as Observer, names[0]!);
   return guarded.weightRange!({ weight, grid: weightGrid(args, whole.rows, columns), args });
 }

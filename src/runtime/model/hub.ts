@@ -7,6 +7,7 @@ import { diskError } from '../../formats/files.js';
 import { isCount } from '../../formats/records.js';
 import { INDEX_FILE, locateSafetensors, SINGLE_FILE } from '../../formats/safetensors/locate.js';
 import { isCompanion } from './companions.js';
+import { userCache } from './user-cache.js';
 import { downloadFile, type RemoteFile } from './download.js';
 import { hubRequest, stopped, type Fetch } from './hub-request.js';
 
@@ -54,9 +55,7 @@ export async function resolveModel(spec: string, options: ResolveOptions = {}): 
 
   const { repo, revision } = wanted;
   const { env = process.env, onNote } = options;
-  const cache = resolve(
-    options.cacheDir ?? join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'tensorpress', 'models'),
-  );
+  const cache = resolve(options.cacheDir ?? join(userCache(env), 'models'));
   const home = join(cache, repo.replace('/', '--'));
   const ref = join(home, 'refs', encodeURIComponent(revision));
   const cached = (commit: string): ResolvedModel => ({ folder: join(home, commit), name: repo, commit });

@@ -157,7 +157,7 @@ describe('report.html in Chromium', () => {
 
   for (const [name, report] of [
     ['a dense model', fakeReport()],
-    ['an evaluated model', fakeReport({ quality: 'in layers 0-2' })],
+    ['an evaluated model', fakeReport({ quality: 'in layers 0-2', asked: true })],
     ['a mixture', fakeReport({ layers: 6, experts: 8, weights: 'fp4' })],
     ['long names', fakeReport({ layers: 2, rename: module => module + '_'.repeat(200) })],
   ] as const) {
@@ -179,6 +179,36 @@ describe('report.html in Chromium', () => {
     assert.equal(await page.locator('.hidden-states svg[role=img]').count(), 2);
     assert.match(await page.locator('.hidden-states').innerText(), /of the turn comes in layers 0-2/);
     assert.match(await page.locator('.cards').innerText(), /KL to the original\s+0\.031/);
+  });
+
+  it('marks differing words beside each other on a desk, below each other on a phone, in light, dark and print', async () => {
+    const page = await open(fakeReport({ quality: 'in layers 0-2', asked: true }));
+    const tops = () =>
+      page.evaluate<number[]>(`[...document.querySelectorAll('.texts dt')].slice(0, 2).map(dt => dt.offsetTop)`);
+    const [base, model] = await tops();
+    assert.equal(base, model);
+    await page.setViewportSize({ width: 380, height: 800 });
+    const [upper, lower] = await tops();
+    assert.ok(upper! < lower!);
+    assert.deepEqual(await page.locator('.texts mark').allInnerTexts(), [
+      'had never seen the river',
+      'flood',
+      'a barge struck its second pier',
+      'were asked to build it',
+      'stone',
+      'the winter of 1961',
+      'if n < 2: ',
+      'n',
+      '<script>alert(1)</script>',
+    ]);
+    const colour = () => page.evaluate<string>(`getComputedStyle(document.querySelector('mark')).backgroundColor`);
+    const light = await colour();
+    await page.emulateMedia({ colorScheme: 'dark' });
+    assert.notEqual(await colour(), light);
+    await page.emulateMedia({ colorScheme: 'dark', media: 'print' });
+    assert.equal(await colour(), light);
+    // what is marked keeps its ink
+    assert.equal(await page.evaluate(`getComputedStyle(document.querySelector('mark')).color`), 'rgb(28, 27, 26)');
   });
 
   it('compares runs: a plot with the front named, a table that sorts, the recipes as a diff', async () => {

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import fc from 'fast-check';
 import { counted, day, decibel, digits, duration, percent, relative, whole } from '../../../src/run/html/figures.js';
-import { layerTicks, ticksFromZero } from '../../../src/run/html/plots/ticks.js';
 
 describe('figures of the page', () => {
   it('name days in English and UTC', () => {
@@ -39,30 +37,5 @@ describe('figures of the page', () => {
   it('have the digits that matter', () => {
     assert.deepEqual([0, 0.01268, 0.00095, 0.00071].map(relative), ['0', '0.0127', '0.0009', '7.1e-4']);
     assert.deepEqual([0, 1.5, 0.0199, 0.00042].map(digits), ['0', '1.5', '0.020', '4.2e-4']);
-  });
-});
-
-describe('ticks of the plots', () => {
-  it('start at zero, are equally far apart, and hold the highest value in their last step', () => {
-    fc.assert(
-      fc.property(fc.double({ min: 1e-9, max: 1e3, noNaN: true }), highest => {
-        const ticks = ticksFromZero(highest);
-        const step = ticks[1]!;
-        assert.equal(ticks[0], 0);
-        assert.ok(ticks.length >= 2 && ticks.length <= 4, `${ticks.length}`);
-        ticks.forEach((tick, i) => assert.ok(Math.abs(tick - i * step) <= step * 1e-9));
-        assert.ok(ticks.at(-1) >= highest * (1 - 1e-6) && ticks.at(-2) < highest, `${highest}: ${ticks.join()}`);
-      }),
-    );
-    assert.deepEqual(ticksFromZero(0.0249), [0, 0.01, 0.02, 0.03]);
-    assert.deepEqual(ticksFromZero(0), [0, 1]);
-  });
-
-  it('mark the first, the middle and the last layer', () => {
-    assert.deepEqual([1, 2, 23].map(layerTicks), [
-      [0, 1],
-      [0, 1, 2],
-      [0, 12, 23],
-    ]);
   });
 });

@@ -21,6 +21,8 @@ function reports(): Record<string, Report> {
     'no histograms': fakeReport({ histograms: 0 }),
     'all exact': { ...plain, modules: plain.modules.map(exact) },
     'nothing at all': { ...bare, modules: [], seconds: 0, size: { before: 0, after: 0 } },
+    'evaluated, with questions and texts': fakeReport({ quality: 'in layers 0-2', asked: true }),
+    'evaluated, nothing lost': fakeReport({ quality: 'equal' }),
     mixture: fakeReport({ layers: 3, experts: 40, weights: 'fp4' }),
     'hostile names': fakeReport({ layers: 2, rename: module => `${module}.${HOSTILE}` }),
   };
@@ -58,6 +60,20 @@ describe('report.html', () => {
     assert.equal(page.match(/<img|onerror=alert\(2\)>|[\u202e\u0000]/)?.[0], undefined);
     assert.ok(page.includes('&lt;script&gt;alert(1)&lt;/script&gt;'));
     assert.ok(page.includes('&amp;\\u{202e}\\u{0}'));
+  });
+
+  it('shows questions with intervals, and texts side by side with the words that differ', async () => {
+    const page = await reportHtml(fakeReport({ layers: 2, quality: 'everywhere', asked: true }));
+    assert.match(page, /right answers<\/th><td class="figure">78\.8 %<\/td><td class="figure">68\.6 % to 86\.3 %/);
+    assert.match(
+      page,
+      /<dt>original<\/dt><dd>a company of engineers from Vienna, who <mark>had never seen the river<\/mark>/,
+    );
+    assert.match(page, /the first 10 of 36 tokens are the same/);
+    assert.equal(page.match(/<script/g)?.length, 1);
+    assert.match(page, /return <mark>&lt;script&gt;alert\(1\)&lt;\/script&gt;<\/mark>/);
+    const silent = await reportHtml(fakeReport({ layers: 2, quality: 'everywhere' }));
+    assert.equal(silent.match(/id="(questions|texts)"/), null);
   });
 
   it('names the model in the command as a shell takes it', async () => {

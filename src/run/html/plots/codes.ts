@@ -1,5 +1,6 @@
 import type { TopLevelSpec } from 'vega-lite';
 import type { Markup } from '../markup.js';
+import { tickTexts } from './axes.js';
 import { INK, plot } from './render.js';
 import { ticksFromZero } from './ticks.js';
 
@@ -15,10 +16,9 @@ export interface CodeUse {
  */
 export function codesPlot({ labels, shares }: CodeUse, highest: number, description: string): Promise<Markup> {
   const ticks = ticksFromZero(highest);
-  const marks = labelled(labels);
+  const middles = labelled(labels).map(i => i + 0.5);
   // many bars are thin: they overlap a little, or seams would show between them
   const gap = shares.length > 40 ? -0.2 : 0.12;
-  const text = (entries: [number, string][]) => `${JSON.stringify(Object.fromEntries(entries))}[datum.value]`;
   const spec: TopLevelSpec = {
     width: 200,
     height: 90,
@@ -32,10 +32,10 @@ export function codesPlot({ labels, shares }: CodeUse, highest: number, descript
         scale: { domain: [0, shares.length], nice: false },
         axis: {
           grid: false,
-          values: marks.map(i => i + 0.5),
+          values: middles,
           labelFlush: false,
           labelPadding: 5,
-          labelExpr: text(marks.map(i => [i + 0.5, labels[i]!])),
+          labelExpr: tickTexts(middles, x => labels[x - 0.5]!),
         },
       },
       x2: { field: 'to' },
@@ -46,7 +46,7 @@ export function codesPlot({ labels, shares }: CodeUse, highest: number, descript
         axis: {
           values: ticks,
           labelPadding: 6,
-          labelExpr: text(ticks.map(tick => [tick, tick === 0 ? '0' : `${Number((100 * tick).toPrecision(3))} %`])),
+          labelExpr: tickTexts(ticks, tick => (tick === 0 ? '0' : `${Number((100 * tick).toPrecision(3))} %`)),
         },
       },
       y2: { datum: 0 },

@@ -3,8 +3,9 @@ import { printable } from '../../../formats/printable.js';
 import { relative } from '../figures.js';
 import type { DepthPoint, DepthSeries } from '../depth.js';
 import type { Markup } from '../markup.js';
+import { errorText, layerAxis, tickTexts } from './axes.js';
 import { INK, plot } from './render.js';
-import { layerTicks, ticksFromZero } from './ticks.js';
+import { ticksFromZero } from './ticks.js';
 
 /**
  * The error of one kind of module by layer: its line (the median of a layer with several) over the band from the best to the worst, in front
@@ -24,12 +25,7 @@ export function depthPlot(series: DepthSeries, all: readonly DepthSeries[], mark
         field: 'layer',
         type: 'quantitative',
         scale: { domain: [0, lastLayer], nice: false },
-        axis: {
-          grid: false,
-          values: layerTicks(lastLayer),
-          labelPadding: 5,
-          labelExpr: "datum.value === 0 ? 'layer 0' : format(datum.value, 'd')",
-        },
+        axis: layerAxis(lastLayer),
       },
     },
     layer: [
@@ -67,14 +63,11 @@ export function depthPlot(series: DepthSeries, all: readonly DepthSeries[], mark
 }
 
 function yOf(field: string, ticks: readonly number[]) {
-  const labels = Object.fromEntries(
-    ticks.map(tick => [tick, tick > 0 && tick < 0.001 ? tick.toExponential() : String(tick)]),
-  );
   return {
     field,
     type: 'quantitative' as const,
     scale: { domain: [0, ticks.at(-1)!], nice: false },
-    axis: { values: [...ticks], labelPadding: 6, labelExpr: `${JSON.stringify(labels)}[datum.value]` },
+    axis: { values: [...ticks], labelPadding: 6, labelExpr: tickTexts(ticks, errorText) },
   };
 }
 

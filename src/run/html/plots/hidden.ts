@@ -2,8 +2,8 @@ import type { TopLevelSpec } from 'vega-lite';
 import type { LayerRange } from '../../quality.js';
 import { relative } from '../figures.js';
 import type { Markup } from '../markup.js';
+import { errorText, layerAxis, tickTexts } from './axes.js';
 import { INK, plot } from './render.js';
-import { layerTicks } from './ticks.js';
 
 /** An error behind each layer; -1 is the embedding. */
 export interface HiddenPoint {
@@ -25,12 +25,11 @@ export function hiddenPlot(
   const points = all.filter(({ error }) => error > 0);
   const last = all.at(-1)!.layer;
   const first = Math.min(0, points[0]!.layer);
-  const labels = Object.fromEntries(ticks.map(tick => [tick, tick >= 0.001 ? String(tick) : tick.toExponential()]));
   const y = {
     field: 'error',
     type: 'quantitative' as const,
     scale: { type: 'log' as const, domain: [ticks[0]!, ticks.at(-1)!], nice: false },
-    axis: { values: ticks, labelPadding: 6, labelExpr: `${JSON.stringify(labels)}[datum.value]` },
+    axis: { values: ticks, labelPadding: 6, labelExpr: tickTexts(ticks, errorText) },
   };
   const looked = ({ layer }: HiddenPoint) => marked !== undefined && layer >= marked.from && layer <= marked.to;
   const spec: TopLevelSpec = {
@@ -42,12 +41,7 @@ export function hiddenPlot(
         field: 'layer',
         type: 'quantitative',
         scale: { domain: [first - 0.5, last + 0.5], nice: false },
-        axis: {
-          grid: false,
-          values: layerTicks(last),
-          labelPadding: 5,
-          labelExpr: "datum.value === 0 ? 'layer 0' : format(datum.value, 'd')",
-        },
+        axis: layerAxis(last),
       },
     },
     layer: [

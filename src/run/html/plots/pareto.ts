@@ -3,6 +3,7 @@ import { printable } from '../../../formats/printable.js';
 import type { ComparedRun } from '../../compare.js';
 import { formatBytes } from '../../units.js';
 import type { Markup } from '../markup.js';
+import { errorText, tickTexts } from './axes.js';
 import { placeLabels, SIDES } from './labels.js';
 import { INK, plot } from './render.js';
 import { logTicks, ticksAround, ticksFromZero } from './ticks.js';
@@ -49,13 +50,13 @@ export function paretoPlot(runs: readonly ComparedRun[]): Promise<Markup> {
     field: 'size',
     type: 'quantitative' as const,
     scale: { domain: [left, right], nice: false },
-    axis: { grid: false, values: across, labelPadding: 6, labelExpr: texts(across, formatBytes) },
+    axis: { grid: false, values: across, labelPadding: 6, labelExpr: tickTexts(across, formatBytes) },
   };
   const y = (field: string) => ({
     field,
     type: 'quantitative' as const,
     scale: { type: logarithmic ? ('log' as const) : ('linear' as const), domain: [bottom, top], nice: false },
-    axis: { values: up, labelPadding: 8, labelExpr: texts(up, klText) },
+    axis: { values: up, labelPadding: 8, labelExpr: tickTexts(up, errorText) },
   });
   const front = points.filter(point => point.front);
   const spec: TopLevelSpec = {
@@ -88,12 +89,4 @@ export function paretoPlot(runs: readonly ComparedRun[]): Promise<Markup> {
   };
   const named = front.map(({ name }) => name).join(', ');
   return plot(spec, `KL to the original against size of ${runs.length} runs; on the front: ${named}`);
-}
-
-function texts(ticks: readonly number[], show: (tick: number) => string): string {
-  return `${JSON.stringify(Object.fromEntries(ticks.map(tick => [tick, show(tick)])))}[datum.value]`;
-}
-
-function klText(kl: number): string {
-  return kl === 0 || kl >= 0.001 ? String(kl) : kl.toExponential();
 }
