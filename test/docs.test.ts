@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { TensorpressError } from '../src/errors.js';
 import { parseRecipe } from '../src/recipe/parse.js';
+import { readRecipe } from '../src/recipe/read.js';
 import { plan } from '../src/run/prepare.js';
+import type { Report } from '../src/run/report.js';
+import { cli } from './support/run-cli.js';
+import { tempFolder } from './support/temp.js';
 
 const root = new URL('..', import.meta.url);
 const path = (name: string) => fileURLToPath(new URL(name, root));
@@ -31,15 +35,23 @@ describe('documentation', () => {
 
 describe('recipes', () => {
   for (const name of readdirSync(path('recipes'))) {
+    const recipe = path(`recipes/${name}`);
+
     it(`${name} plans on the example model`, async () => {
-      try {
-        const { modules, warnings } = await plan({ recipe: path(`recipes/${name}`) });
-        assert.ok(modules.some(({ scheme }) => scheme !== null));
-        assert.deepEqual(warnings, []);
-      } catch (error) {
-        // a recipe may be ahead of what is built, but not wrong
-        assert.ok(error instanceof TensorpressError && error.code === 'NOT_BUILT', String(error));
-      }
+      const { modules, attention, warnings } = await plan({ recipe });
+      assert.ok(attention.length > 0 || modules.some(({ scheme }) => scheme !== null));
+      assert.deepEqual(warnings, []);
+    });
+
+    it(`${name} is carried out on the example model`, async () => {
+      const { calibration } = (await readRecipe(recipe)).recipe;
+      const few = calibration ? ['calibration.samples=1', 'calibration.sequence_length=32'] : [];
+      const out = join(tempFolder(), 'out');
+      const result = await cli(['apply', recipe, '--out', out, '--json', ...few.flatMap(value => ['--set', value])]);
+      assert.equal(result.exitCode, 0, result.stderr);
+      const report = JSON.parse(result.stdout) as Report;
+      assert.equal(report.calibration?.tokens, calibration && 32);
+      assert.ok(existsSync(join(out, 'run.json')));
     });
   }
 });
