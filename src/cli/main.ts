@@ -301,4 +301,6 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-process.exitCode = await main(process.argv);
+const exitCode = await main(process.argv);
+// a test of a plugin that fails has set one
+process.exitCode ||= exitCode;

@@ -55,7 +55,10 @@ export async function readInputs(
   const bring = async (named: string, path: readonly string[]): Promise<string> => {
     const from = resolve(dirname(recipePath), named);
     if (!(await stat(from).catch(() => undefined))?.isFile()) {
-      throw new TensorpressError('PLAN', `${path.join('.')}: there is no file ${from}`, { place: parsed.locate(path) });
+      throw new TensorpressError('PLAN', `${path.join('.')}: there is no file ${from}`, {
+        place: parsed.locate(path),
+        hint: 'paths in a recipe start at its own folder',
+      });
     }
     const known = carried.find(file => file.from === from && file.to.startsWith('inputs/'));
     if (known !== undefined) return `./${known.to}`;

@@ -465,11 +465,7 @@ describe('compile, of work that does not exist yet', () => {
       'SmoothQuantModifier and SparseGPTModifier',
       3,
     ],
-    [
-      '  - AWQModifier: {}\n  - QuantizationModifier: {scheme: W8A8}\nplugins: [./a.ts]\n',
-      'AWQModifier and plugins',
-      3,
-    ],
+    ['  - AWQModifier: {}\n  - QuantizationModifier: {scheme: W8A8}\n', 'AWQModifier', 3],
     [
       '  - QuantizationModifier: {scheme: W8A8}\noutputs:\n  - {format: compressed-tensors}\n  - {format: gguf, type: Q8_0}\n',
       'the output format gguf',

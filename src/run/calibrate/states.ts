@@ -19,6 +19,9 @@ export interface SavedStates {
 export const statesPath = (folder: string, { stream, generation }: SavedStates): string =>
   join(folder, `${stream}-${generation}`);
 
+/** What messages call the file. */
+const SHOWN = 'the file of hidden states';
+
 export interface HiddenOptions {
   readonly engine: Engine;
   readonly folder: string;
@@ -55,17 +58,19 @@ export class HiddenStates implements Stream {
     const tokens = batches[batch]!.ids.length;
     const states = this.#memory.subarray(0, tokens * width);
     const bytes = new Uint8Array(states.buffer, 0, states.byteLength);
-    const shown = 'the file of hidden states';
     const read = await readFully(this.#from!, bytes, this.#places[batch]!).catch((error: unknown) => {
-      throw readError(error, shown);
+      throw readError(error, SHOWN);
     });
-    if (read !== bytes.length) throw readError(new Error('it has become shorter'), shown);
+    if (read !== bytes.length) throw readError(new Error('it has become shorter'), SHOWN);
     return (this.#lent = engine.tensor(states, [tokens, width]));
   }
 
   async next(batch: number, hidden: Tensor): Promise<void> {
     const { buffer, byteOffset, byteLength } = await hidden.read();
-    await writeFully(this.#to!, new Uint8Array(buffer, byteOffset, byteLength), this.#places[batch]!, 'hidden states');
+    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    await writeFully(this.#to!, bytes, this.#places[batch]!, SHOWN).catch((error: unknown) => {
+      throw error instanceof TensorpressError ? error : diskError(error, SHOWN);
+    });
     hidden.dispose();
   }
 

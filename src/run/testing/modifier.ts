@@ -5,6 +5,7 @@ import { widen } from '../../numerics/dtypes.js';
 import { random } from '../../numerics/random.js';
 import type { Edit, Modifier, Observation, PartPlan, Remark, Statistics } from '../../modifiers/modifier.js';
 import type { Observer } from '../../observers/observer.js';
+import { checkpointOutput, MAX_SHARD } from '../../outputs/checkpoint.js';
 import { compile } from '../../recipe/compile.js';
 import { planPasses } from '../../recipe/passes.js';
 import type { Plan } from '../../recipe/plan.js';
@@ -53,7 +54,7 @@ export interface Tried {
 }
 
 /**
- * Carries a modifier out on a small model, as a run does but that nothing is written: planned, shown calibration data by the reference engine, its
+ * Carries a modifier out on a small model, as a run does but that nothing is left of it: planned, shown calibration data by the reference engine, its
  * edits checked. `compute` is the plain one, in this thread.
  *
  * @throws TensorpressError what `plan` or `apply` would say: PLAN, or PLUGIN for edits that are none
@@ -149,14 +150,16 @@ function recording(given: Statistics, taken: { observation: Observation; result:
   };
 }
 
-/** A run without files. */
+/** A run whose files are gone at its end. */
 async function carryOut(plan: Plan, rows: readonly Int32Array[], observers: readonly Observer[]): Promise<void> {
   const passes = planPasses(plan);
   const engine = createReferenceEngine();
   const folder = await mkdtemp(join(tmpdir(), 'tensorpress-'));
   const jobs = createJobs(0);
+  const output = checkpointOutput(plan, join(folder, 'out'), MAX_SHARD);
   let calibration: Calibration | undefined;
   try {
+    await output.open(new Set());
     if (passes !== undefined) {
       const batches = batchesOf(rows, { tokens: Infinity, count: 1 });
       const { model } = plan;
@@ -164,7 +167,7 @@ async function carryOut(plan: Plan, rows: readonly Int32Array[], observers: read
       calibration = openCalibration({ engine, decoder, model, batches, passes, folder, tick: () => {}, observers });
     }
     await execute({
-      ...{ plan, outputs: [], jobs, buffers: createBuffers(2), calibration, finished: new Map() },
+      ...{ plan, outputs: [output], jobs, buffers: createBuffers(2), calibration, finished: new Map() },
       commit: () => Promise.resolve(),
       progress: { enter: () => {}, add: () => {}, pass: () => {} },
       onEvent: () => {},
@@ -172,6 +175,7 @@ async function carryOut(plan: Plan, rows: readonly Int32Array[], observers: read
     });
   } finally {
     await calibration?.close();
+    await output.close();
     await jobs.close();
     await engine.close();
     await rm(folder, { recursive: true, force: true });
