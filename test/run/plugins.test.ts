@@ -164,7 +164,7 @@ describe('a plugin in a run', () => {
     [
       'keeps back what it has announced',
       { plan: "({ parameters: part.id === 'layers.0' ? [{ name: 'x', dtype: 'F32', shape: [1] }] : [] })", edit: '' },
-      /^BadModifier has not emitted x, which its plan announces$/,
+      /^BadModifier does not emit x, which its plan announces$/,
     ],
     [
       'gives a parameter that is not finite',
