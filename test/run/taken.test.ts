@@ -118,7 +118,7 @@ describe('what a modifier emits', () => {
   it('may leave out a weight, and no parameter', async () => {
     await assert.rejects(run(modifier(({ emit }) => emit(weight(w => w)))), {
       code: 'PLUGIN',
-      message: `Mine has not emitted ${SITE}_scale, which its plan announces`,
+      message: `Mine does not emit ${SITE}_scale, which its plan announces`,
     });
     await run(modifier(({ emit }) => emit(scales(1, 2))));
   });
