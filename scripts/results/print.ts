@@ -18,9 +18,10 @@ export function printSections(sections: readonly Section[], machine: string): st
   const first = sections[0]?.rows[0]?.ours;
   if (first === undefined) return 'No such row.\n';
   const { base_perplexity: perplexity, intervals } = first.quality;
+  const size = formatBytes(first.report.size.before);
   const parts = [
     conditions(first, machine),
-    `The source: 16 bits, ${formatBytes(first.report.size.before)}, perplexity ${perplexity.toFixed(2)}, 95 %: ${interval(intervals?.base_perplexity, 2)}.`,
+    `The source: 16 bits, ${size}, perplexity ${perplexity.toFixed(2)}, 95 %: ${interval(intervals?.base_perplexity, 2)}.`,
     ...sections.flatMap(({ title, rows }) => [
       `### ${title}`,
       table(
