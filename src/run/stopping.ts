@@ -35,13 +35,14 @@ export class Stopping {
   }
 
   /**
-   * For the thread that works: a signal that aborts when it was stopped, for work that other threads do for it. It looks until `end` is called.
+   * For the thread that works: a signal that aborts when it was stopped, for work that other threads do for it. It looks until `end` is called,
+   * and keeps no thread alive that has nothing else to wait for.
    */
   watch(): { readonly signal: AbortSignal; end(): void } {
     const controller = new AbortController();
     const timer = setInterval(() => {
       if (Atomics.load(this.#state, 0) === STOPPED) controller.abort(new Stopped());
-    }, LOOK);
+    }, LOOK).unref();
     return { signal: controller.signal, end: () => clearInterval(timer) };
   }
 

@@ -33,7 +33,7 @@ export class Announced {
   finish(): void {
     const { codes, parameters } = this.#work;
     const missing = [...codes, ...parameters.map(({ name }) => name)].find(what => !this.#taken.has(what));
-    if (missing !== undefined) throw this.#wrong(`has not emitted ${missing}, which its plan announces`);
+    if (missing !== undefined) throw this.#wrong(`does not emit ${missing}, which its plan announces`);
   }
 
   #wrong(what: string): TensorpressError {
