@@ -10,7 +10,7 @@ const USAGE = here('./usage.mjs');
 const COPY = here('./copy.mjs');
 const PEER = here('./peer.py');
 const FORWARD_PEER = here('./forward.py');
-const GPTQ_PEER = here('./gptq.py');
+const GPTQ_PEER = here('../results/peer.py');
 const TENSORPRESS = here('../../bin/tensorpress.js');
 
 /** What a process took, from its start to its end. */
@@ -61,8 +61,8 @@ export const bareNode = (scratch: string): Promise<Used> => node(['--eval', '0']
 export const peer = (python: string, model: string, out: string, scheme: string, scratch: string): Promise<Used> =>
   measure(python, [PEER, model, out, scheme, String(availableParallelism())], scratch);
 
-/** GPTQ in llm-compressor on the CPU, with a thread per core; a model, tokens, and where the result goes. */
-export const gptqPeer = (python: string, args: readonly [string, string, string], scratch: string): Promise<Ran> =>
+/** A calibrated recipe in llm-compressor on the CPU, with a thread per core: model, recipe, tokens, rows of them, and where the result goes. */
+export const gptqPeer = (python: string, args: readonly string[], scratch: string): Promise<Ran> =>
   measure(python, [GPTQ_PEER, ...args, String(availableParallelism())], scratch);
 
 /** transformers on the CPU, with a thread per core. */

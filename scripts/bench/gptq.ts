@@ -28,6 +28,14 @@ modifiers:
 calibration: {dataset: ./tokens.json, samples: 128, shuffle: false}
 `;
 
+/** The same for llm-compressor. */
+const PEER_RECIPE = `stage:
+  quantization_modifiers:
+    GPTQModifier:
+      config_groups: {all: {targets: [Linear], weights: {num_bits: 4, strategy: group, group_size: 64}}}
+      ignore: [lm_head]
+`;
+
 /** GPTQ at 4 bits on a random model and random tokens; the same in llm-compressor. In a round they take turns. */
 export async function benchGptq(
   { scratch, rounds, say }: Bench,
@@ -57,8 +65,12 @@ export async function benchGptq(
         run: () => tensorpress(['apply', recipe, '--model', model, '--out', out, '--quiet'], scratch),
       },
     ];
-    if (python !== undefined)
-      programs.push({ name: 'llm-compressor', run: () => gptqPeer(python, [model, data, out], scratch) });
+    if (python !== undefined) {
+      const theirs = join(home, 'peer.yaml');
+      await writeFile(theirs, PEER_RECIPE);
+      const args = [model, theirs, data, String(rows), out];
+      programs.push({ name: 'llm-compressor', run: () => gptqPeer(python, args, scratch) });
+    }
     const runs = programs.map(({ name }) => ({ name, rounds: [] as Used[] }));
     for (let round = 1; round <= rounds; round++) {
       for (const [i, { name, run }] of programs.entries()) {

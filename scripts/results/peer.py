@@ -1,9 +1,11 @@
 """One recipe by llm-compressor on torch's CPU: peer.py MODEL RECIPE TOKENS SAMPLES OUT THREADS.
 
-SAMPLES rows of TOKENS are calibration data, in their order; with 0 the recipe needs none.
+SAMPLES rows of TOKENS are calibration data, in their order; with 0 the recipe needs none. For the bench, what the process used is left in the file
+that TENSORPRESS_USAGE names.
 """
 
 import json
+import os
 import sys
 
 import torch
@@ -37,3 +39,8 @@ oneshot(
     output_dir=out,
     **data,
 )
+if "TENSORPRESS_USAGE" in os.environ:
+    sys.path.append(os.path.join(os.path.dirname(__file__), "../bench"))
+    import usage
+
+    usage.leave()
