@@ -6,7 +6,7 @@ import type { Reduction, Seen, ValueObserver } from './observer.js';
  * Columns up to which products are summed in float64: GPTQ's codes are then the reference's, where one near tie would change the rest of a row.
  * Beyond, float64 would cost more than it tells.
  */
-const EXACT = 1024;
+const EXACT = 512;
 
 /** Rows of the matrix that one product gives: all from their own diagonal on, so that few elements below it are computed. */
 const STRIPE = 256;
@@ -57,8 +57,8 @@ function stripes(n: number): Extract<Reduction, { op: 'gram' }>[] {
 function addStripe({ n, values }: GramState, stripe: Float32Array | Float64Array, from: number, to: number): void {
   const width = n - from;
   for (let i = 0; i < to - from; i++) {
-    const row = values.subarray((from + i) * n + from, (from + i + 1) * n);
-    const batch = stripe.subarray(i * width, (i + 1) * width);
-    for (let j = i; j < width; j++) row[j]! += batch[j]!;
+    const row = (from + i) * n + from;
+    const batch = i * width;
+    for (let j = i; j < width; j++) values[row + j]! += stripe[batch + j]!;
   }
 }

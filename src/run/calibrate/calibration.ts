@@ -11,7 +11,7 @@ import { embed, type Done } from '../forward/forward.js';
 import { runLayer } from '../forward/layer.js';
 import { openReader, type Reader } from '../forward/reader.js';
 import { openStream, type Storage, type Stream } from '../forward/stream.js';
-import { ropeTables, weightLoader } from '../forward/supplies.js';
+import { ropeTables, weightLoader, type RopeTables } from '../forward/supplies.js';
 import type { DurableStates } from '../journal.js';
 import type { PartEdits } from './edits.js';
 import { ExpertInputs } from './experts.js';
@@ -100,17 +100,16 @@ export function openCalibration(options: CalibrationOptions): Calibration {
             continue;
           }
           const own = watching!.watch(placed);
-          const finish = () => own.finish(asked.site);
           if (own.place.expert === undefined) watches.push(own);
           else await inputs!.keep(own.place);
           const result = async () => {
-            if (own.place.expert === undefined) return finish();
+            if (own.place.expert === undefined) return own.finish(asked.site);
             use(edits, version);
             await inputs!.observe(own, { engine, weights, batches: batches.keys() }, async (value, tensor, batch) => {
               await own.see(value, tensor, seenIn(batch));
               tick(0);
             });
-            return finish();
+            return own.finish(asked.site);
           };
           held.set(placed.key, { result: once(result), claims: 1 });
         }
@@ -128,9 +127,11 @@ export function openCalibration(options: CalibrationOptions): Calibration {
           for (const own of watches)
             for (const { out } of own.ops) keep.set(out, (tensor, batch) => own.see(out, tensor, seenIn(batch)));
           const layer = { ...graph, ops: behind(watched(graph.ops, watches), ops) };
+          const given: RopeTables = (own, batch) =>
+            Object.assign({}, tables(own, batch), ...watches.map(one => one.inputs(engine)));
           await runLayer(
             { engine, batches, storage, tick: share },
-            { layer, part: part.id, stream, weights, tables, keep, push: pass.pushes },
+            { layer, part: part.id, stream, weights, tables: given, keep, push: pass.pushes },
           );
         }
         if (pass.pushes) await stream.advance();

@@ -56,11 +56,12 @@ export class ExpertInputs {
       new Set(['x']),
     );
     const program = engine.compile(own);
-    const names = own.inputs.filter(input => input !== 'x');
+    const sums = watch.inputs(engine);
+    const names = own.inputs.filter(input => input !== 'x' && !Object.hasOwn(sums, input));
     const loaded = await weights(`${this.graph.prefix}${mixture.with.prefix}.${index}.`, names);
     const x = this.#streams.get(mixture.in.x)!;
     for (const batch of batches) {
-      const values = await program.run({ ...loaded, x: await x.read(batch) });
+      const values = await program.run({ ...loaded, ...watch.inputs(engine), x: await x.read(batch) });
       for (const [value, tensor] of Object.entries(values)) await see(value, tensor, batch);
     }
   }

@@ -99,10 +99,10 @@ export interface Ops {
   /** sum_t |x|: [T, C] -> [1, C] */
   magnitudes: { in: { x: Value }; with: object };
   /**
-   * Rows [from, to) of xᵀ x, from their diagonal on: x[:, from : to]ᵀ x[:, from :], [T, C] -> [to - from, C - from]. `exact`: in float64, where
-   * the device has it.
+   * Rows [from, to) of xᵀ x, from their diagonal on: x[:, from : to]ᵀ x[:, from :], [T, C] -> [to - from, C - from]; added to `sum`, of the same
+   * shape, where there is one. `exact`: in float64, where the device has it; without `sum`.
    */
-  gram: { in: { x: Value }; with: { from: number; to: number; exact: boolean } };
+  gram: { in: { x: Value; sum?: Value }; with: { from: number; to: number; exact: boolean } };
   /** x[t, index[t]], 0 where the index lies outside: [T, C], int32 [T] -> [T, 1] */
   pick: { in: { x: Value; index: Value }; with: object };
 }

@@ -162,6 +162,17 @@ function overTokens(): Case[] {
       const to = i === 1 ? C : draw.int(from + 1, C);
       return single('gram', { from, to, exact: T % 2 === 0 }, { x: draw.floats([T, C]) }, `rows ${from} to ${to}`);
     }),
+    ...several(3, (draw, i) => {
+      const [T, C] = sizes(draw, i);
+      const [from, to] = [Math.floor(C / 3), C];
+      const sum = draw.floats([to - from, C - from]);
+      return single(
+        'gram',
+        { from, to, exact: false },
+        { x: draw.floats([T, C]), sum },
+        `rows ${from} to ${to}, added`,
+      );
+    }),
     single('gram', { from: 5, to: 21, exact: false }, { x: edges }, 'of edge values'),
   ];
 }

@@ -161,11 +161,14 @@ const LOWERINGS: { readonly [Name in OpName]: Lowering<Name> } = {
 
   magnitudes: (b, { x }) => b.reduce('ReduceSum', b.unary('Abs', x), 0),
 
-  gram: (b, { x }, { from, to, exact }, { device }) => {
+  gram: (b, { x, sum }, { from, to, exact }, { device }) => {
     const type = exact && device === 'cpu' ? 'float64' : 'float32';
     const rows = b.cast(b.transpose(b.slice(x, 1, from, to), 1, 0), type);
     const others = b.cast(b.slice(x, 1, from, Infinity), type);
-    return b.node('MatMul', [rows, others], [to - from, x.shape[1]! - from], { type });
+    const shape = [to - from, x.shape[1]! - from];
+    // a product that begins with the sum needs no pass of its own to add it
+    if (sum !== undefined) return b.node('Gemm', [rows, others, sum], shape);
+    return b.node('MatMul', [rows, others], shape, { type });
   },
 
   pick: (b, { x, index }) => {

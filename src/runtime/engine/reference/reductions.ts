@@ -18,11 +18,11 @@ export const squares: Definition<'squares'> = ({ x }) => sumOver(x, v => v * v);
 
 export const magnitudes: Definition<'magnitudes'> = ({ x }) => sumOver(x, Math.abs);
 
-export const gram: Definition<'gram'> = ({ x }, { from, to }) => {
+export const gram: Definition<'gram'> = ({ x, sum }, { from, to }) => {
   const [T, C] = matrix(x);
   if (from < 0 || to > C) throw new TensorpressError('INTERNAL', `${x.name} is [${T}, ${C}]: no rows ${from} to ${to}`);
   const width = C - from;
-  const data = new Float64Array((to - from) * width);
+  const data = sum === undefined ? new Float64Array((to - from) * width) : Float64Array.from(sum.data);
   for (let t = 0; t < T; t++) {
     const row = x.data.subarray(t * C + from, (t + 1) * C);
     for (let i = 0; i < to - from; i++) for (let j = 0; j < width; j++) data[i * width + j]! += row[i]! * row[j]!;

@@ -106,9 +106,10 @@ const LOWERINGS: { readonly [N in OpName]: (op: Op<N>, run: RunArrays) => Tensor
 
   magnitudes: ({ in: { x } }, { backend: { tf }, at }) => tf.sum(tf.abs(at(x)), 0, true),
 
-  gram({ in: { x }, with: { from, to } }, { backend: { tf }, at }) {
+  gram({ in: { x, sum }, with: { from, to } }, { backend: { tf }, at }) {
     const columns = (end: number): Tensor2D => tf.slice(at(x) as Tensor2D, [0, from], [-1, end - from]);
-    return tf.matMul(tf.transpose(columns(to)), columns(at(x).shape[1]!));
+    const product = tf.matMul(tf.transpose(columns(to)), columns(at(x).shape[1]!));
+    return sum === undefined ? product : tf.add(product, at(sum));
   },
 
   pick({ in: { x, index } }, { backend: { tf }, at, host, shape }) {
