@@ -14,6 +14,7 @@ import { computeOn } from './compute.js';
 import { encode } from './encode.js';
 import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
+import { garbageCollector } from './garbage.js';
 import type { Jobs } from './pool.js';
 import type { Progress } from './progress.js';
 import { Announced, checkedCodes, checkedDense, parameterBytes } from './taken.js';
@@ -75,6 +76,7 @@ export async function execute(options: ExecuteOptions): Promise<PartResult[]> {
   const { plan, outputs, finished, commit, progress, signal } = options;
   const hashes = new Map<string, string>();
   const results: PartResult[] = [];
+  const collect = options.calibration && garbageCollector();
   for (const work of plan.parts) {
     const known = finished.get(work.part.id);
     progress.enter(work.part.id, known !== undefined);
@@ -84,6 +86,7 @@ export async function execute(options: ExecuteOptions): Promise<PartResult[]> {
     for (const [tensor, sha256] of Object.entries(result.record.sources)) hashes.set(tensor, sha256);
     results.push(result);
     if (fresh !== undefined) await commit(fresh);
+    collect?.();
     signal.throwIfAborted();
   }
   return results;

@@ -128,7 +128,7 @@ export function openCalibration(options: CalibrationOptions): Calibration {
             for (const { out } of own.ops) keep.set(out, (tensor, batch) => own.see(out, tensor, seenIn(batch)));
           const layer = { ...graph, ops: behind(watched(graph.ops, watches), ops) };
           const given: RopeTables = (own, batch) =>
-            Object.assign({}, tables(own, batch), ...watches.map(one => one.inputs(engine)));
+            watches.reduce((all, one) => ({ ...all, ...one.inputs(engine) }), tables(own, batch));
           await runLayer(
             { engine, batches, storage, tick: share },
             { layer, part: part.id, stream, weights, tables: given, keep, push: pass.pushes },
