@@ -29,8 +29,8 @@ calibration: {dataset: ./tokens.json, samples: 128, shuffle: false}
 `;
 
 /** The same for llm-compressor. */
-const PEER_RECIPE = `stage:
-  quantization_modifiers:
+const PEER_RECIPE = `bench_stage:
+  bench_modifiers:
     GPTQModifier:
       config_groups: {all: {targets: [Linear], weights: {num_bits: 4, strategy: group, group_size: 64}}}
       ignore: [lm_head]

@@ -14,6 +14,7 @@ export class Watch {
   readonly ops: readonly Op[];
   /** What was reduced and not folded yet, and how much data it stands for. */
   readonly #sums = new Map<Value, Tensor>();
+  readonly #zeros = new Map<Value, Tensor>();
   #pending: Seen = NOTHING;
   readonly #observer: ValueObserver<unknown, unknown>;
   readonly #spec: ValueSpec;
@@ -48,11 +49,7 @@ export class Watch {
     const inputs: Record<Value, Tensor> = {};
     for (const op of this.ops) {
       if (op.op !== 'gram' || op.in.sum === undefined) continue;
-      const { from, to } = op.with;
-      const shape = [to - from, this.#spec.columns - from] as const;
-      const sum = this.#sums.get(op.out) ?? engine.tensor(floats(engine, shape[0] * shape[1]), shape);
-      this.#sums.set(op.out, sum);
-      inputs[op.in.sum] = sum;
+      inputs[op.in.sum] = this.#sums.get(op.out) ?? this.#zerosFor(op, engine);
     }
     return inputs;
   }
@@ -67,6 +64,16 @@ export class Watch {
     const { tokens, sequences } = this.#pending;
     this.#pending = { tokens: tokens + seen.tokens, sequences: sequences + seen.sequences };
     if (this.#pending.tokens >= CHUNK || !this.ops.every(addsUp)) await this.#fold();
+  }
+
+  /** What a sum begins with: kept, since it is as large as the sum. */
+  #zerosFor({ out, with: { from, to } }: Op<'gram'>, engine: Engine): Tensor {
+    const known = this.#zeros.get(out);
+    if (known !== undefined) return known;
+    const shape = [to - from, this.#spec.columns - from] as const;
+    const zeros = engine.tensor(floats(engine, shape[0] * shape[1]), shape);
+    this.#zeros.set(out, zeros);
+    return zeros;
   }
 
   async #fold(): Promise<void> {
@@ -86,7 +93,7 @@ export class Watch {
   /** @throws TensorpressError TENSOR when nothing was seen, or something that is not finite */
   async finish(site: string): Promise<unknown> {
     await this.#fold();
-    this.#drop(this.#sums);
+    this.#drop(this.#zeros);
     try {
       return this.#observer.finish(this.#state, this.#spec);
     } catch (error) {
