@@ -1,4 +1,5 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { gptqPeer, tensorpress, type Ran, type Used } from './child.js';
 import { tokens } from './forward.js';
@@ -85,7 +86,19 @@ export async function benchGptq(
       const deep = join(home, `model-${layers}`);
       await writeModel(deep, { ...shape, layers, vocabulary: 4096 }, { seed: 1 });
       await writeFile(data, JSON.stringify({ input_ids: tokens(16, length, 4096) }));
-      const { peakBytes } = await tensorpress(['apply', recipe, '--model', deep, '--out', out, '--quiet'], scratch);
+      // a small model would get fewer threads, and each has memory of its own
+      const args = [
+        'apply',
+        recipe,
+        '--model',
+        deep,
+        '--out',
+        out,
+        '--quiet',
+        '--threads',
+        String(availableParallelism()),
+      ];
+      const { peakBytes } = await tensorpress(args, scratch);
       peaks.push({ layers, peakBytes });
       for (const folder of [deep, out]) await rm(folder, { recursive: true });
     }
