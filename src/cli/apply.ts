@@ -34,7 +34,7 @@ export async function applyCommand(options: ApplyOptions, screen: Screen, { json
         followEvaluation(event);
         break;
       case 'figures':
-        loss = (loss ?? 0) + (event.figures['loss'] ?? 0);
+        if (event.figures['loss'] !== undefined) loss = (loss ?? 0) + event.figures['loss'];
         break;
       case 'step':
         break;
