@@ -79,8 +79,7 @@ export function compile(parsed: ParsedRecipe, model: Model): Plan {
     ...cacheFindings(recipe, model, steps, outcome),
   );
   const warnings = raise(findings, parsed, model);
-  const calibrated = parts.some(part => part.steps.some(({ observe }) => observe.length > 0));
-  return { recipe, plugins, model, steps, parts, outcome, calibrated, warnings };
+  return { recipe, plugins, model, steps, parts, outcome, warnings };
 }
 
 /** What the modifiers so far have decided. */

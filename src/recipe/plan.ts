@@ -64,7 +64,5 @@ export interface Plan {
   readonly steps: readonly Step[];
   readonly parts: readonly PartWork[];
   readonly outcome: Outcome;
-  /** Whether calibration data flow through the model, because some modifier observes something. */
-  readonly calibrated: boolean;
   readonly warnings: readonly Diagnostic[];
 }

@@ -10,7 +10,7 @@ import { observersOf } from '../recipe/plugins/plugins.js';
 import { weightedModules } from '../runtime/model/model.js';
 import type { FormatName, QuantizationArgs } from '../schemes/args.js';
 import { weightGrid } from '../schemes/grids.js';
-import { calibrationCost } from './calibrate/cost.js';
+import { calibrationCost, COPY_RATE } from './calibrate/cost.js';
 import { createJobs, type Jobs } from './pool.js';
 import { threadsFor } from './threads.js';
 import { CHUNK_ELEMENTS, createBuffers, weightRows } from './weights.js';
@@ -21,8 +21,6 @@ export interface Estimate {
   readonly diskBytes: number;
 }
 
-/** Bytes per second of reading, hashing and writing that the estimate assumes: a plain SSD with SHA-256 in hardware. */
-const COPY_RATE = 400e6;
 /** A weight of this many rows is enough to see how fast this machine is. */
 const SAMPLE_ROWS = 64;
 const SAMPLE_MS = 10;

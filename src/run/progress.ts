@@ -1,13 +1,10 @@
 import type { Plan } from '../recipe/plan.js';
 import type { CalibrationPlan } from './calibrate/begin.js';
-import { passOperations } from './calibrate/cost.js';
+import { COPY_RATE, flopRate, passOperations } from './calibrate/cost.js';
 import type { OnEvent } from './events.js';
 
 /** Milliseconds between two progress events: a display needs no more. */
 const PAUSE = 100;
-
-/** Bytes per second of plain work, and multiplications and additions per second of a forward pass, that progress assumes of their ratio. */
-const BYTES_PER_FLOP = 400e6 / 100e9;
 
 export interface Progress {
   /** @param finished an earlier attempt has done this part */
@@ -77,7 +74,7 @@ export function progressMeter(
 }
 
 function costOfPass(work: Plan['parts'][number], calibrated: CalibrationPlan | undefined): number {
-  return Math.round(passOperations(work) * (calibrated?.data.tokens ?? 0) * BYTES_PER_FLOP);
+  return Math.round(passOperations(work) * (calibrated?.data.tokens ?? 0) * (COPY_RATE / flopRate()));
 }
 
 function partBytes({ model }: Plan, { part, steps, copies }: Plan['parts'][number]): number {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { TensorpressError } from '../../src/errors.js';
+import { planPasses } from '../../src/recipe/passes.js';
 import { compile } from '../../src/recipe/compile.js';
 import { parseRecipe } from '../../src/recipe/parse.js';
 import type { Plan } from '../../src/recipe/plan.js';
@@ -255,7 +256,7 @@ describe('compile, of activations, attention and cache', () => {
 
   it('plans what is observed and what is stored for it, part by part', () => {
     const plan = compile(calibrated(`{scheme: FP8, ignore: [lm_head], kv_cache_scheme: {${fp8}}}`), llama);
-    assert.equal(plan.calibrated, true);
+    assert.ok(planPasses(plan));
     assert.deepEqual(plan.warnings, []);
     const { observe, parameters } = work(plan, 'layers.1');
     assert.deepEqual(
@@ -275,7 +276,7 @@ describe('compile, of activations, attention and cache', () => {
   it('needs no calibration where nothing is stored', () => {
     const dynamic = `{kv_cache_scheme: {${fp8}, strategy: token, dynamic: true}}`;
     const plan = compile(recipe('{scheme: FP8_DYNAMIC}', dynamic), llama);
-    assert.equal(plan.calibrated, false);
+    assert.equal(planPasses(plan), undefined);
     assert.equal(plan.outcome.cache!.dynamic, true);
     assert.ok(plan.parts.every(({ steps }) => steps.every(({ parameters }) => parameters.length === 0)));
   });

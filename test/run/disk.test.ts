@@ -5,6 +5,7 @@ import { TensorpressError } from '../../src/errors.js';
 import type { RunEvent } from '../../src/run/events.js';
 import { folderState } from '../../src/run/files.js';
 import { runSession } from '../../src/run/session.js';
+import { failure } from '../support/failure.js';
 import { crashAt } from '../support/crash.js';
 import { mountDisk, whyNoDisk, type Disk } from '../support/disk.js';
 import { cli, type CliResult } from '../support/run-cli.js';
@@ -40,16 +41,6 @@ function assertSentence({ exitCode, stdout, stderr }: CliResult, sentence: RegEx
   assert.match(first!, sentence);
   assert.match(hint!, /^ {2}\w/);
   assert.deepEqual(rest, []);
-}
-
-async function failure(work: Promise<unknown>): Promise<TensorpressError> {
-  const error: unknown = await work.then(
-    () => assert.fail('it did not fail'),
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof TensorpressError, String((error as Error).stack));
-  assert.ok(!error.message.includes('\n'));
-  return error;
 }
 
 const withoutState = (folder: string) =>

@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { TensorpressError } from '../../src/errors.js';
 import { apply } from '../../src/run/apply.js';
 import { plan } from '../../src/run/prepare.js';
 import { runSession } from '../../src/run/session.js';
+import { failure } from '../support/failure.js';
 import { pluginText, writeFiles } from '../support/plugin.js';
 import { cli } from '../support/run-cli.js';
 import { tempFolder } from '../support/temp.js';
@@ -27,16 +27,6 @@ calibration: {dataset: ./rows.json}
 plugins: [${plugins}]
 `;
   return writeFiles({ 'recipe.yaml': text, 'rows.json': ROWS, ...files })[0]!;
-}
-
-async function failure(work: () => Promise<unknown>): Promise<TensorpressError> {
-  try {
-    await work();
-  } catch (error) {
-    assert.ok(error instanceof TensorpressError, String(error));
-    return error;
-  }
-  return assert.fail('nothing is wrong');
 }
 
 describe('a plugin in a run', () => {
@@ -112,9 +102,9 @@ describe('a plugin in a run', () => {
   it('that is another one does not go on with a run', async () => {
     const path = recipe({ 'bad.ts': pluginText({ edit: "if (part.id === 'layers.1') throw new Error('stop');" }) });
     const out = join(tempFolder(), 'out');
-    await failure(() => run(path, out));
+    await failure(run(path, out));
     writeFileSync(join(dirname(path), 'bad.ts'), pluginText());
-    const { code, message } = await failure(() => run(path, out));
+    const { code, message } = await failure(run(path, out));
     assert.equal(code, 'FINISHED');
     assert.match(message, /what differs: \.\/bad\.ts/);
   });
@@ -179,7 +169,7 @@ describe('a plugin in a run', () => {
     it(`that ${what} is named, and nothing looks finished`, async () => {
       const out = join(tempFolder(), 'out');
       const path = recipe({ 'bad.ts': pluginText(given) });
-      const error = await failure(() => run(path, out));
+      const error = await failure(run(path, out));
       assert.match(error.message, message);
       assert.deepEqual([error.code, error.exitCode], ['PLUGIN', 1]);
       assert.ok(!existsSync(join(out, 'run.json')) && !existsSync(join(out, 'config.json')));
@@ -202,7 +192,7 @@ describe('a plugin in a run', () => {
       const planned = `(part.id.startsWith('layers.') ? { dense: [first(part).name], ${held ? observe : ''} } : {})`;
       const path = recipe({ 'bad.ts': pluginText({ plan: planned, edit: "if (part.id === 'layers.1') for (;;);" }) });
       const abort = new AbortController();
-      const error = await failure(() =>
+      const error = await failure(
         apply({
           recipe: path,
           model,
@@ -265,10 +255,10 @@ export default defineObserver<Range, Range>({
 
   it('that gives no range is named', async () => {
     for (const slots of [weights, inputs]) {
-      const none = await failure(() => run(slots, '{ min: min.map(() => NaN), max }'));
+      const none = await failure(run(slots, '{ min: min.map(() => NaN), max }'));
       assert.match(none.message, /observer half fails in (weightRange|finish): the range of block 0 is \[NaN, /);
       assert.equal(none.exitCode, 1);
-      const few = await failure(() => run(slots, '{ min: min.subarray(1), max }'));
+      const few = await failure(run(slots, '{ min: min.subarray(1), max }'));
       assert.match(few.message, /observer half fails in .*minima/);
     }
   });

@@ -93,5 +93,5 @@ function planOf(model: Model, modifiers: readonly Entry[], calibration: NonNulla
   const coders = new Map(steps.flatMap(step => [...step.schemes.keys()].map(name => [name, step] as const)));
   const { parts } = planParts(model, steps, coders, outcome);
   const recipe: Recipe = { version: 1, modifiers: [], calibration };
-  return { recipe, plugins: NO_PLUGINS, model, steps, parts, outcome, calibrated: true, warnings: [] };
+  return { recipe, plugins: NO_PLUGINS, model, steps, parts, outcome, warnings: [] };
 }

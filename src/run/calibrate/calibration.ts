@@ -11,7 +11,7 @@ import { embed, type Done } from '../forward/forward.js';
 import { runLayer } from '../forward/layer.js';
 import { openReader, type Reader } from '../forward/reader.js';
 import { openStream, type Storage, type Stream } from '../forward/stream.js';
-import { ropeTables, weightLoader, type RopeTables } from '../forward/supplies.js';
+import { ropeTables, weightLoader, type RunInputs } from '../forward/supplies.js';
 import type { DurableStates } from '../journal.js';
 import type { PartEdits } from './edits.js';
 import { ExpertInputs } from './experts.js';
@@ -127,7 +127,7 @@ export function openCalibration(options: CalibrationOptions): Calibration {
           for (const own of watches)
             for (const { out } of own.ops) keep.set(out, (tensor, batch) => own.see(out, tensor, seenIn(batch)));
           const layer = { ...graph, ops: behind(watched(graph.ops, watches), ops) };
-          const given: RopeTables = (own, batch) =>
+          const given: RunInputs = (own, batch) =>
             watches.reduce((all, one) => ({ ...all, ...one.inputs(engine) }), tables(own, batch));
           await runLayer(
             { engine, batches, storage, tick: share },

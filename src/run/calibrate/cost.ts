@@ -8,6 +8,8 @@ import { decoderOf } from '../../runtime/model/decoder.js';
 
 /** Operations per second that a core is assumed to do in a forward pass. */
 const FLOPS_PER_CORE = 50e9;
+/** Bytes per second of reading, hashing and writing that is assumed: a plain SSD with SHA-256 in hardware. */
+export const COPY_RATE = 400e6;
 /** Tokens of a batch of which an engine holds some values at a time, in widths of the layer's widest value. */
 const VALUES = 4;
 
@@ -23,7 +25,6 @@ export interface CalibrationCost {
 export function calibrationCost(plan: Plan, passes: Passes): CalibrationCost {
   const { samples = 512, sequence_length: length = 512, batch_size: rows = 1 } = plan.recipe.calibration ?? {};
   const tokens = samples * length;
-  const rate = FLOPS_PER_CORE * availableParallelism();
   const { hidden } = decoderOf(plan.model);
   const observers = observersOf(plan.plugins);
   let operations = 0;
@@ -43,7 +44,16 @@ export function calibrationCost(plan: Plan, passes: Passes): CalibrationCost {
     memoryBytes = Math.max(memoryBytes, 2 * passOperations(work) + 4 * VALUES * rows * length * values + bytes);
   }
   const states = 4 * tokens * hidden * passes.streams.length;
-  return { seconds: operations / rate, memoryBytes: memoryBytes + Math.min(states, 1 << 28), diskBytes: 2 * states };
+  return {
+    seconds: operations / flopRate(),
+    memoryBytes: memoryBytes + Math.min(states, 1 << 28),
+    diskBytes: 2 * states,
+  };
+}
+
+/** Operations per second that this machine is assumed to do. */
+export function flopRate(): number {
+  return FLOPS_PER_CORE * availableParallelism();
 }
 
 /** A multiplication and an addition per weight and token; logits are not computed. */

@@ -3,7 +3,7 @@ import type { Graph, Op, Value } from '../../runtime/model/graph.js';
 import { stages, type Slice } from '../../runtime/model/slice.js';
 import type { Done, Forward } from './forward.js';
 import { openStream, type Stream } from './stream.js';
-import { floats, weightsOf, type RopeTables, type WeightLoader } from './supplies.js';
+import { floats, weightsOf, type RunInputs, type WeightLoader } from './supplies.js';
 
 export interface LayerRun {
   readonly layer: Graph;
@@ -12,7 +12,7 @@ export interface LayerRun {
   /** Holds `hidden`, and then `output`. */
   readonly stream: Stream;
   readonly weights: WeightLoader;
-  readonly tables: RopeTables;
+  readonly tables: RunInputs;
   /** Values that are wanted besides `output`, and who takes them: theirs from then on. */
   readonly keep?: ReadonlyMap<Value, (tensor: Tensor, batch: number) => Promise<void>>;
   /** Whether `output` is wanted: without it only what leads to the kept values is computed. Default: true. */

@@ -52,13 +52,14 @@ function transpose(x: Float32Array, rows: number): Float32Array {
   return x.map((_, i) => x[(i % rows) * columns + Math.floor(i / rows)]!);
 }
 
-export type RopeTables = (graph: Graph, batch: Batch) => Record<Value, Tensor>;
+/** What comes with each run of a graph beside its weights and what flows through it. */
+export type RunInputs = (graph: Graph, batch: Batch) => Record<Value, Tensor>;
 
 /** Lengths whose tables are kept: rows of a file may have any, and the tables of all of them would be as large as a model. */
 const TABLES = 16;
 
 /** What comes with each run of a layer: positions 0 ... S - 1 and the tables of their angles; those of the last TABLES lengths are kept. */
-export function ropeTables(engine: Engine, decoder: Pick<Decoder, 'ropes'>): RopeTables {
+export function ropeTables(engine: Engine, decoder: Pick<Decoder, 'ropes'>): RunInputs {
   const made = new Map<string, Record<Value, Tensor>>();
   return (graph, { length }) => {
     const key = `${length} ${graph.ropes.join(' ')}`;

@@ -1,24 +1,14 @@
 import assert from 'node:assert/strict';
 import { dirname } from 'node:path';
-import { TensorpressError } from '../../../src/errors.js';
 import { loadPlugins, observersOf } from '../../../src/recipe/plugins/plugins.js';
 import { readRecipe } from '../../../src/recipe/read.js';
+import { failure } from '../../support/failure.js';
 import { pluginText, writeFiles } from '../../support/plugin.js';
-
-async function failure(work: () => Promise<unknown>): Promise<TensorpressError> {
-  try {
-    await work();
-  } catch (error) {
-    assert.ok(error instanceof TensorpressError, String(error));
-    return error;
-  }
-  return assert.fail('nothing is wrong');
-}
 
 /** What is said of plugins with these texts. */
 async function refused(...texts: readonly string[]): Promise<string> {
   const paths = writeFiles(Object.fromEntries(texts.map((text, i) => [`p${i}.ts`, text])));
-  const { code, message } = await failure(() => loadPlugins(paths, '.'));
+  const { code, message } = await failure(loadPlugins(paths, '.'));
   assert.equal(code, 'PLUGIN');
   assert.ok(
     paths.some(path => message.includes(path)),
@@ -81,10 +71,8 @@ describe('plugins', () => {
       /a schema of BadModifier that is not valid/,
     );
     assert.match(await withSchema("{ type: 'object', proprties: {} }"), /not valid: .*unknown keyword.*proprties/);
-    const { message } = await failure(() => {
-      const [path] = writeFiles({ 'a.ts': pluginText({ schema: "'./a.json'" }), 'a.json': '{"type": ' });
-      return loadPlugins([path!], '.');
-    });
+    const [path] = writeFiles({ 'a.ts': pluginText({ schema: "'./a.json'" }), 'a.json': '{"type": ' });
+    const { message } = await failure(loadPlugins([path!], '.'));
     assert.match(message, /a\.json is no JSON/);
   });
 
@@ -112,7 +100,7 @@ describe('a recipe with plugins', () => {
     return readRecipe(path!);
   };
   const first = async (text: string, files?: Readonly<Record<string, string>>) => {
-    const { code, diagnostics } = await failure(() => read(text, files));
+    const { code, diagnostics } = await failure(read(text, files));
     assert.equal(code, 'RECIPE');
     return diagnostics[0]!;
   };

@@ -7,6 +7,7 @@ import type { ApplyOptions } from '../../../src/run/apply.js';
 import type { RunEvent } from '../../../src/run/events.js';
 import { folderState } from '../../../src/run/files.js';
 import { runSession } from '../../../src/run/session.js';
+import { failure } from '../../support/failure.js';
 import { crashAt } from '../../support/crash.js';
 import { BIN, cli } from '../../support/run-cli.js';
 import { assertUnfinished, calibratedRecipe, snapshot } from '../../support/run-folder.js';
@@ -14,16 +15,6 @@ import { tempFolder } from '../../support/temp.js';
 import { tinyLlama, writeModel } from '../../support/tiny-model.js';
 
 const RECIPE = calibratedRecipe();
-
-async function failure(work: Promise<unknown>): Promise<TensorpressError> {
-  const error: unknown = await work.then(
-    () => assert.fail('it did not fail'),
-    (reason: unknown) => reason,
-  );
-  assert.ok(error instanceof TensorpressError, String((error as Error).stack));
-  assert.ok(!error.message.includes('\n'));
-  return error;
-}
 
 /** Files of hidden states. */
 function states(out: string): string[] {
