@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import * as promises from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { TensorpressError } from '../../errors.js';
@@ -6,7 +5,7 @@ import { errnoOf } from '../../formats/files.js';
 import { printable } from '../../formats/printable.js';
 import { isCount, isRecord } from '../../formats/records.js';
 import type { AddedToken } from './added-tokens.js';
-import { chatTemplate, type ChatMessage, type ChatOptions } from './chat.js';
+import { chatTemplate, type ChatMessage } from './chat.js';
 import type { Refuse } from './models.js';
 import { encoder, type Pipeline } from './pipeline.js';
 import { readSentencePiece, sentencePiecePipeline, type SentencePieceModel } from './sentencepiece.js';
@@ -20,21 +19,15 @@ export interface Tokenizer {
   encode(text: string, options?: { specials?: boolean }): number[];
   /** As the model's own software tokenizes a prompt: special tokens parsed, and those put around it that the tokenizer puts around a text. */
   encodeWithSpecials(text: string): number[];
-  /** @param options.specials keep special tokens, by name. Default: true. */
-  decode(ids: ArrayLike<number>, options?: { specials?: boolean }): string;
-  /** Highest id + 1. */
-  readonly vocabulary: number;
+  /** The text of token ids, special tokens by name. */
+  decode(ids: ArrayLike<number>): string;
   readonly bos: number | undefined;
   /** Every token that ends a text: generation_config.json's, and the tokenizer's own. */
   readonly eos: readonly number[];
   /** Whether `encodeWithSpecials` begins with `bos`. */
   readonly addsBos: boolean;
   /** A conversation as one text, by the model's chat template; undefined when it has none. */
-  readonly chat: ((messages: readonly ChatMessage[], options?: ChatOptions) => string) | undefined;
-  /** Over the lines `name sha256` of the files that were read. */
-  readonly sha256: string;
-  /** Those files. */
-  readonly files: readonly { readonly name: string; readonly sha256: string }[];
+  readonly chat: ((messages: readonly ChatMessage[]) => string) | undefined;
 }
 
 export interface TokenizerOptions {
@@ -85,7 +78,6 @@ export async function loadTokenizer(
   const small = Object.fromEntries(SMALL_FILES.map(name => [name, json(name)]));
   const template = contents.get(TEMPLATE);
   const refuse = refuser(path, main);
-  const hashes = [...contents].map(([name, bytes]) => ({ name, sha256: sha256(bytes) }));
   const config = small['tokenizer_config.json']!;
   const { pipeline, model } = readPipeline(contents.get(main)!, main, config, refuse);
   const withExtra = addExtra(pipeline, config, small['added_tokens.json']!, refuser(path, 'tokenizer_config.json'));
@@ -99,16 +91,11 @@ export async function loadTokenizer(
   const fitted = fit(withExtra, [bos, ...eos], vocabulary, refuse);
   const { prefix, suffix } = around(fitted, { config, model, bos, eos: ownEos });
   const encode = encoder(fitted);
-  const specialIds = new Set(fitted.added.flatMap(({ id, special }) => (special ? [id] : [])));
 
   return {
     encode: (text, options) => encode(text, options?.specials ?? false),
     encodeWithSpecials: text => [...prefix, ...encode(text, true), ...suffix],
-    decode: (ids, options) => {
-      const shown = Array.from(ids).filter(id => options?.specials !== false || !specialIds.has(id));
-      return fitted.decode(shown.map(id => fitted.tokens[id] ?? ''));
-    },
-    vocabulary: fitted.tokens.length,
+    decode: ids => fitted.decode(Array.from(ids, id => fitted.tokens[id] ?? '')),
     bos,
     eos,
     addsBos: bos !== undefined && prefix[0] === bos,
@@ -124,8 +111,6 @@ export async function loadTokenizer(
       ),
       place: { file: join(path, template === undefined ? 'tokenizer_config.json' : TEMPLATE) },
     }),
-    sha256: sha256(hashes.map(({ name, sha256: hash }) => `${name} ${hash}\n`).join('')),
-    files: hashes,
   };
 }
 
@@ -254,10 +239,6 @@ function parse(bytes: Buffer, refuse: Refuse): unknown {
   } catch {
     return refuse('is damaged: it is not JSON');
   }
-}
-
-function sha256(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
 }
 
 async function listNames(path: string, shown: string, fs: Pick<typeof promises, 'readdir'>): Promise<string[]> {
