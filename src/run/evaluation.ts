@@ -3,8 +3,6 @@ import { TensorpressError } from '../errors.js';
 import { comparisonIntervals, perplexityInterval } from '../evaluation/bootstrap.js';
 import { perplexityOf } from '../evaluation/next-token.js';
 import { comparisonOf } from '../evaluation/scores.js';
-import type { Engine } from '../runtime/engine/engine.js';
-import { openEngine, type OpenEngine } from '../runtime/engine/open.js';
 import { resolveModel } from '../runtime/model/hub.js';
 import { loadModel } from '../runtime/model/load.js';
 import type { Model } from '../runtime/model/model.js';
@@ -14,6 +12,7 @@ import { batchesOf } from './forward/batches.js';
 import type { Forward } from './forward/forward.js';
 import { runnable, type Runnable } from './forward/runnable.js';
 import { generationsOf } from './generations.js';
+import { withEngine } from './held-engine.js';
 import { judgeAgainst, judgeAlone, type Judge } from './judge.js';
 import { createLogitsOutput } from './logits-output.js';
 import { cachedPerplexity, type CacheOptions, type Measured } from './perplexity-cache.js';
@@ -168,25 +167,6 @@ async function measured(judge: () => Promise<Judgement>): Promise<Measured> {
 
 function peakMemory(): number {
   return process.resourceUsage().maxRSS * 1024;
-}
-
-/** Opens an engine for some work. Native code computes in this thread until it is closed, and ending the thread would end the process. */
-export async function withEngine<T>(
-  options: OpenEngine,
-  stopping: Stopping,
-  work: (engine: Engine) => Promise<T>,
-): Promise<T> {
-  stopping.hold();
-  try {
-    const engine = await openEngine(options);
-    try {
-      return await work(engine);
-    } finally {
-      await engine.close();
-    }
-  } finally {
-    stopping.release();
-  }
 }
 
 function alone(nlls: Float64Array, lengths: readonly number[]): Judgement {
