@@ -43,7 +43,7 @@ export function underflow({ module, args }: Member, range: Range, G: number | nu
 
 /** E[x²] of the columns of a Linear's input, where the observer of its weight weighs errors by it. */
 export function energyOf({ module, args }: Member): Observation[] {
-  const weighs = module.classes[0] === 'Linear' && weightObserver(args.observer ?? 'memoryless_minmax')?.weighs;
+  const weighs = module.classes[0] === 'Linear' && weightObserver(args.observer)?.weighs;
   return weighs ? [{ site: `${module.name}.input`, observer: 'energy' }] : [];
 }
 
