@@ -1,14 +1,18 @@
 import * as promises from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { TensorpressError } from '../../errors.js';
-import { errnoOf } from '../../formats/files.js';
-import { printable } from '../../formats/printable.js';
 import { isCount, isRecord } from '../../formats/records.js';
 import type { AddedToken } from './added-tokens.js';
 import { chatTemplate, type ChatMessage } from './chat.js';
 import type { Refuse } from './models.js';
 import { encoder, type Pipeline } from './pipeline.js';
 import { readSentencePiece, sentencePiecePipeline, type SentencePieceModel } from './sentencepiece.js';
+import {
+  parseJson,
+  readTokenizerFiles,
+  TEMPLATE,
+  type Json,
+  type TokenizerFiles,
+  type TokenizerFs,
+} from './tokenizer-files.js';
 import { addedToken, readTokenizerJson } from './tokenizer-json.js';
 
 export interface Tokenizer {
@@ -34,19 +38,8 @@ export interface TokenizerOptions {
   /** Rows of the model's embedding: no id may be as large. */
   readonly vocabulary?: number;
   /** Default: node:fs/promises. */
-  readonly fs?: Pick<typeof promises, 'readFile' | 'readdir'>;
+  readonly fs?: TokenizerFs;
 }
-
-type Json = Readonly<Record<string, unknown>>;
-
-const SMALL_FILES = [
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'generation_config.json',
-  'chat_template.json',
-];
-const TEMPLATE = 'chat_template.jinja';
 
 /**
  * Opens the tokenizer of a model folder: tokenizer.json, or where there is none SentencePiece's tokenizer.model.
@@ -56,35 +49,15 @@ export async function loadTokenizer(
   folder: string,
   { vocabulary, fs = promises }: TokenizerOptions = {},
 ): Promise<Tokenizer> {
-  const path = resolve(folder);
-  const names = await listNames(path, folder, fs);
-  const main = ['tokenizer.json', 'tokenizer.model'].find(name => names.includes(name));
-  if (main === undefined) {
-    throw new TensorpressError('MODEL', `${printable(folder)} holds no tokenizer.json and no tokenizer.model`, {
-      place: { file: path },
-      hint: withoutTokenizer(names),
-    });
-  }
-  const contents = new Map<string, Buffer>();
-  for (const name of [main, ...SMALL_FILES, TEMPLATE]) {
-    if (names.includes(name)) contents.set(name, await readWhole(join(path, name), name, fs));
-  }
-  const json = (name: string): Json => {
-    const bytes = contents.get(name);
-    if (bytes === undefined) return {};
-    const value = parse(bytes, refuser(path, name));
-    return isRecord(value) ? value : refuser(path, name)('is not an object');
-  };
-  const small = Object.fromEntries(SMALL_FILES.map(name => [name, json(name)]));
-  const template = contents.get(TEMPLATE);
-  const refuse = refuser(path, main);
-  const config = small['tokenizer_config.json']!;
-  const { pipeline, model } = readPipeline(contents.get(main)!, main, config, refuse);
-  const withExtra = addExtra(pipeline, config, small['added_tokens.json']!, refuser(path, 'tokenizer_config.json'));
+  const { main, small, template, placeOf, refuser } = await readTokenizerFiles(folder, fs);
+  const refuse = refuser(main.name);
+  const config = small['tokenizer_config.json'];
+  const { pipeline, model } = readPipeline(main, config, refuse);
+  const withExtra = addExtra(pipeline, config, small['added_tokens.json'], refuser('tokenizer_config.json'));
 
   const specials = { ...small['special_tokens_map.json'], ...withoutNulls(config) };
   const idOf = (name: string) => idOfToken(withExtra, contentOf(specials[name]));
-  const generation = small['generation_config.json']!;
+  const generation = small['generation_config.json'];
   const bos = idOf('bos_token') ?? (model && model.bos >= 0 ? model.bos : oneId(generation['bos_token_id']));
   const ownEos = idOf('eos_token') ?? (model && model.eos >= 0 ? model.eos : undefined);
   const eos = [...new Set([...idList(generation['eos_token_id']), ...(ownEos === undefined ? [] : [ownEos])])];
@@ -101,21 +74,22 @@ export async function loadTokenizer(
     addsBos: bos !== undefined && prefix[0] === bos,
     chat: chatTemplate({
       config,
-      file: template?.toString('utf8'),
-      processor: small['chat_template.json']!,
+      file: template,
+      processor: small['chat_template.json'],
       tokens: Object.fromEntries(
         Object.entries(specials).flatMap(([name, value]) => {
           const content = name.endsWith('_token') ? contentOf(value) : undefined;
           return content === undefined ? [] : [[name, content]];
         }),
       ),
-      place: { file: join(path, template === undefined ? 'tokenizer_config.json' : TEMPLATE) },
+      place: placeOf(template === undefined ? 'tokenizer_config.json' : TEMPLATE),
     }),
   };
 }
 
-function readPipeline(bytes: Buffer, name: string, config: Json, refuse: Refuse) {
-  if (name === 'tokenizer.json') return { pipeline: readTokenizerJson(parse(bytes, refuse), refuse), model: undefined };
+function readPipeline({ name, bytes }: TokenizerFiles['main'], config: Json, refuse: Refuse) {
+  if (name === 'tokenizer.json')
+    return { pipeline: readTokenizerJson(parseJson(bytes, refuse), refuse), model: undefined };
   const model = readSentencePiece(bytes, refuse);
   const dummyPrefix = config['add_prefix_space'] === false ? false : model.dummyPrefix;
   return { pipeline: sentencePiecePipeline({ ...model, dummyPrefix }, refuse), model };
@@ -214,55 +188,4 @@ function oneId(value: unknown): number | undefined {
 
 function idList(value: unknown): number[] {
   return (Array.isArray(value) ? (value as readonly unknown[]) : [value]).filter(isCount);
-}
-
-function withoutTokenizer(names: readonly string[]): string {
-  const others = ['vocab.json', 'vocab.txt', 'tekken.json', 'tiktoken.model', 'qwen.tiktoken'];
-  const other = others.find(name => names.includes(name));
-  return other === undefined
-    ? "copy the tokenizer's files into the folder, or give the text as token ids in a .json file"
-    : `${other} alone is not read: save the tokenizer once with transformers, which writes tokenizer.json`;
-}
-
-function refuser(folder: string, name: string): Refuse {
-  return problem => {
-    throw new TensorpressError('MODEL', `${name} ${problem}`, {
-      place: { file: join(folder, name) },
-      hint: "fetch the tokenizer's files again from where the model came from, or give the text as token ids in a .json file",
-    });
-  };
-}
-
-function parse(bytes: Buffer, refuse: Refuse): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    return refuse('is damaged: it is not JSON');
-  }
-}
-
-async function listNames(path: string, shown: string, fs: Pick<typeof promises, 'readdir'>): Promise<string[]> {
-  try {
-    return await fs.readdir(path);
-  } catch (error) {
-    const missing = errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR';
-    const problem = missing ? `there is no model folder ${printable(shown)}` : `${printable(shown)} may not be read`;
-    throw new TensorpressError('MODEL', problem, {
-      place: { file: path },
-      hint: 'give the folder that holds the model and its tokenizer',
-      cause: error,
-    });
-  }
-}
-
-async function readWhole(path: string, name: string, fs: Pick<typeof promises, 'readFile'>): Promise<Buffer> {
-  try {
-    return await fs.readFile(path);
-  } catch (error) {
-    throw new TensorpressError('MODEL', `${name} cannot be read (${errnoOf(error) ?? String(error)})`, {
-      place: { file: path },
-      hint: 'the download is incomplete: fetch the model again, or check the permissions of the file',
-      cause: error,
-    });
-  }
 }
