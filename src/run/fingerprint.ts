@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { TensorpressError } from '../errors.js';
 import type { Source } from '../formats/source.js';
+import { sha256 } from './hash.js';
 import type { Inputs } from './inputs.js';
 
 /** What a run depends on. An unfinished run goes on only when nothing of it has changed. */
@@ -18,8 +18,6 @@ export interface Fingerprint {
    */
   readonly calibration?: { readonly engine: string; readonly processor: string; readonly rows: string };
 }
-
-const sha256 = (data: string | Uint8Array) => createHash('sha256').update(data).digest('hex');
 
 export function fingerprintOf(
   source: Source,
