@@ -12,6 +12,7 @@ export interface ValueRange {
   readonly max: Float64Array;
 }
 
+/** Before anything is seen. */
 export function startRange({ columns, size }: ValueSpec): ValueRange {
   const blocks = columns / size;
   return { tokens: 0, min: new Float64Array(blocks), max: new Float64Array(blocks) };

@@ -198,6 +198,7 @@ function lengthsOf(windows: readonly { ids: Int32Array; scoredFrom: number }[]):
   return windows.map(({ ids, scoredFrom }) => Math.max(0, ids.length - scoredFrom));
 }
 
+/** @throws TensorpressError MODEL when two models cannot be compared, since their vocabularies differ */
 export function checkPair(own: Runnable, base: Runnable, { name }: Model): void {
   const [mine, others] = [own.decoder.vocabulary, base.decoder.vocabulary];
   if (mine === others) return;

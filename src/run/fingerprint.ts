@@ -19,6 +19,7 @@ export interface Fingerprint {
   readonly calibration?: { readonly engine: string; readonly processor: string; readonly rows: string };
 }
 
+/** @param calibration of a run that needs the model to run */
 export function fingerprintOf(
   source: Source,
   { recipeText, config, carried }: Inputs,

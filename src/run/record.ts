@@ -26,6 +26,10 @@ export function runFiles({ outputs }: Prepared, { carried }: Inputs, folder: str
   return files.sort();
 }
 
+/**
+ * Hashes of files, whose paths are relative to the run folder, in their order.
+ * @throws TensorpressError TENSOR when one cannot be read
+ */
 export async function hashOutputs(folder: string, files: readonly string[]): Promise<FileHash[]> {
   const hashes: FileHash[] = [];
   for (const file of files) hashes.push(await hashFile(join(folder, file), file));

@@ -20,6 +20,7 @@ export interface Wire {
   readonly shape: readonly Dim[];
 }
 
+/** Attributes of a node. */
 export const int = (value: number): OnnxAttribute => ({ int: value });
 export const float = (value: number): OnnxAttribute => ({ float: value });
 const ints = (...values: number[]): OnnxAttribute => ({ ints: values });
