@@ -33,7 +33,7 @@ const OPENERS: Readonly<Record<EngineName, Opener>> = {
 };
 
 /**
- * Loads an engine, and nothing of the others.
+ * Loads an engine, and no library of the others.
  * @throws TensorpressError ARGUMENT for a device that the engine does not compute on; ENGINE when engine or device are missing here
  */
 export async function openEngine({ engine = 'onnx', device = 'auto', threads }: OpenEngine = {}): Promise<Engine> {
