@@ -2,7 +2,7 @@ import type { Source, TensorInfo } from '../../formats/source.js';
 import { DTYPE_BYTES, narrow, type ModelDType } from '../../numerics/dtypes.js';
 import { random, type Random } from '../../numerics/random.js';
 import { buildModel } from '../../runtime/model/build.js';
-import { readConfig } from '../../runtime/model/config.js';
+import { dtypeName, readConfig } from '../../runtime/model/config.js';
 import type { Model } from '../../runtime/model/model.js';
 
 export interface TinyModelOptions {
@@ -23,8 +23,6 @@ export interface TinyModelOptions {
   /** Of the random numbers: equal options make equal models. Default: 0. */
   readonly seed?: number;
 }
-
-const TORCH: Readonly<Record<ModelDType, string>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 
 type Sizes = Required<Pick<TinyModelOptions, 'hidden' | 'intermediate' | 'layers' | 'vocabulary' | 'tied'>>;
 
@@ -59,7 +57,7 @@ export function llamaConfig({ hidden, intermediate, layers, vocabulary, tied }: 
     num_attention_heads: 4,
     num_key_value_heads: 2,
     vocab_size: vocabulary,
-    torch_dtype: TORCH[dtype],
+    torch_dtype: dtypeName(dtype),
     tie_word_embeddings: tied,
   };
 }
