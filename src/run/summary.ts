@@ -99,6 +99,7 @@ export interface PlanSummary {
   readonly warnings: readonly Diagnostic[];
 }
 
+/** Says of a plan what people and programs want to know. */
 export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Estimate, recipeName: string): PlanSummary {
   const { model, outcome, steps } = plan;
   const [output] = outputs;
