@@ -82,8 +82,8 @@ export async function judgeAgainst(
 
       const found = batches.map(({ ids }) => new Divergence(ids.length, decoder.vocabulary));
       const heads = [
-        await openHead(model, own.stream, { tail: [PICKED], wanted: ['output', 'picked'] }),
-        await openHead(base, other.stream, { tail: [PICKED], wanted: ['output', 'picked'] }),
+        await openHead(model, own.stream, { tail: [PICKED], wanted: ['output', 'picked'], heads: 2 }),
+        await openHead(base, other.stream, { tail: [PICKED], wanted: ['output', 'picked'], heads: 2 }),
       ] as const;
       const compare = engine.compile(slice([DIVERGENCE], ['divergence']));
       await visitPieces(heads, file?.groups ?? allOf(batches), async (b, from, count) => {

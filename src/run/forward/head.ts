@@ -2,13 +2,14 @@ import type { Tensor } from '../../runtime/engine/engine.js';
 import { tensorOf } from '../../runtime/model/dress.js';
 import type { Op, Value } from '../../runtime/model/graph.js';
 import { slice } from '../../runtime/model/slice.js';
+import { garbageCollector } from '../garbage.js';
 import type { Forward } from './forward.js';
 import type { Stream } from './stream.js';
 import { weightLoader, weightsOf } from './supplies.js';
 
-/** Weights of the head that are in memory at a time. */
+/** Weights of all open heads that are in memory at a time. */
 const HEAD_ELEMENTS = 1 << 23;
-/** Logits of a batch that are in memory at a time: few, since all that is made of them passes over them again and again. */
+/** Logits of a batch that are in memory at a time, of all open heads: few, since all that is made of them passes over them again and again. */
 const LOGITS = 1 << 20;
 
 /** The head of a model, a piece of the vocabulary at a time: its whole weight may be larger than memory, and so may all logits. */
@@ -26,11 +27,12 @@ export interface Head {
  * Opens the head behind the last layer; the stream's hidden states become normalised ones.
  * @param options.tail ops behind the logits (`output`)
  * @param options.wanted values that `run` gives
+ * @param options.heads how many are open at the same time
  */
 export async function openHead(
   forward: Forward,
   stream: Stream,
-  { tail = [], wanted }: { tail?: readonly Op[]; wanted: readonly Value[] },
+  { tail = [], wanted, heads = 1 }: { tail?: readonly Op[]; wanted: readonly Value[]; heads?: number },
 ): Promise<Head> {
   const { engine, decoder, reader, batches, headElements = HEAD_ELEMENTS } = forward;
   const { head } = decoder;
@@ -51,7 +53,7 @@ export async function openHead(
   // a checkpoint may ask for something to be done to the logits of a token as a whole
   const divisible = behind.every(({ op }) => op !== 'fake_quantize' && op !== 'transform');
   const tokens = Math.max(1, ...batches.map(({ ids }) => ids.length));
-  const most = Math.floor(Math.min(headElements / columns, LOGITS / tokens));
+  const most = Math.floor(Math.min(headElements / columns, LOGITS / tokens) / heads);
   const step = divisible ? Math.max(1, Math.min(vocabulary, most)) : vocabulary;
   const after = slice([linear, ...behind, ...tail], wanted, new Set([linear.in.x]));
   const program = engine.compile(after);
@@ -92,11 +94,13 @@ export async function visitPieces(
 ): Promise<void> {
   const { vocabulary } = heads[0]!;
   const step = Math.min(...heads.map(head => head.step));
+  const collect = garbageCollector();
   for (const group of groups) {
     for (let from = 0; from < vocabulary; from += step) {
       const count = Math.min(step, vocabulary - from);
       for (const head of heads) await head.load(from, count);
       for (const batch of group) await visit(batch, from, count);
+      collect();
     }
   }
 }
