@@ -17,7 +17,7 @@ import { flow } from './flow.js';
 import { garbageCollector } from './garbage.js';
 import type { Jobs } from './pool.js';
 import type { Progress } from './progress.js';
-import { Announced, checkedCodes, checkedDense, parameterBytes } from './taken.js';
+import { Announced, checkedCodes, checkedDense, checkedFigures, checkedRemark, parameterBytes } from './taken.js';
 import { tensorPieces, type Buffers } from './weights.js';
 
 /** What a run measured of a module that became codes. */
@@ -147,6 +147,7 @@ async function executePart(
       const bytes = parameterBytes(
         edit,
         parameters.find(({ name }) => name === edit.name)!,
+        step,
       );
       for (const output of outputs.keys()) await store(output, edit.name, bytes);
       return;
@@ -187,7 +188,8 @@ async function executePart(
     const { step } = own;
     const { modifier, options } = step;
     const announced = new Announced(own, part.id);
-    const report = (remark: Remark) => {
+    const report = (given: Remark) => {
+      const remark = checkedRemark(given, step);
       remarks.push(remark);
       onEvent({ type: 'remark', ...remark });
     };
@@ -204,6 +206,7 @@ async function executePart(
       ),
       random: random(plan.recipe.calibration?.seed ?? 0, modifier.type, step.index, part.id),
       emit(edit) {
+        announced.open();
         taken = taken.then(() => {
           announced.take(edit);
           return take(edit, own);
@@ -212,7 +215,8 @@ async function executePart(
         return taken;
       },
       report,
-      measure(module, found) {
+      measure(module, given) {
+        const found = checkedFigures(module, given, step);
         figures.set(module, { ...figures.get(module), ...found });
         onEvent({ type: 'figures', module, figures: found });
       },
