@@ -69,7 +69,7 @@ async function main(argv: readonly string[]): Promise<number> {
       .description(description)
       .option('--json', 'exactly one JSON document on stdout')
       .option('--quiet', 'say nothing but the result and errors')
-      .addOption(new Option('--debug', 'show stack traces').hideHelp())
+      .option('--debug', 'show stack traces')
       // common to all commands: how a model would be run, which is nothing to those that do not run one
       .addOption(new Option('--engine <engine>', 'what runs a model').choices([...ENGINES]))
       .addOption(new Option('--device <device>', 'where a model runs').choices(['auto', ...DEVICES]))
