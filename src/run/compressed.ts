@@ -197,6 +197,7 @@ function listOf(value: unknown): string[] {
   return [value].flat().filter(item => typeof item === 'string');
 }
 
+/** The error for a config.json that cannot be understood. */
 export function unreadable(message: string, { folder }: Model): TensorpressError {
   return new TensorpressError('MODEL', message, {
     place: { file: `${folder}/config.json` },

@@ -15,6 +15,7 @@ import { encode } from './encode.js';
 import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
 import { garbageCollector } from './garbage.js';
+import { sha256 } from './hash.js';
 import type { Jobs } from './pool.js';
 import type { Progress } from './progress.js';
 import { Announced, checkedCodes, checkedDense, checkedFigures, checkedRemark, parameterBytes } from './taken.js';
@@ -76,7 +77,7 @@ export async function execute(options: ExecuteOptions): Promise<PartResult[]> {
   const { plan, outputs, finished, commit, progress, signal } = options;
   const hashes = new Map<string, string>();
   const results: PartResult[] = [];
-  const collect = options.calibration && garbageCollector();
+  const collect = garbageCollector();
   for (const work of plan.parts) {
     const known = finished.get(work.part.id);
     progress.enter(work.part.id, known !== undefined);
@@ -86,7 +87,7 @@ export async function execute(options: ExecuteOptions): Promise<PartResult[]> {
     for (const [tensor, sha256] of Object.entries(result.record.sources)) hashes.set(tensor, sha256);
     results.push(result);
     if (fresh !== undefined) await commit(fresh);
-    collect?.();
+    collect();
     signal.throwIfAborted();
   }
   return results;
@@ -124,7 +125,7 @@ async function executePart(
 
   const store = async (output: number, tensor: string, bytes: Uint8Array) => {
     await outputs[output]!.write(tensor, 0, bytes);
-    tensors.push({ output, tensor, sha256: createHash('sha256').update(bytes).digest('hex') });
+    tensors.push({ output, tensor, sha256: sha256(bytes) });
   };
 
   /** A source tensor has been read whole: its hash is an input of the run, and must not change while it lasts. */

@@ -31,9 +31,13 @@ export function logTicks(lowest: number, highest: number): number[] {
   return Array.from({ length: Math.ceil((to - from) / step) + 1 }, (_, i) => scaled(1, from + i * step));
 }
 
-/** Ticks in up to five equal steps of 1, 2 or 5 times a power of ten, from at or below `lowest` to at or above `highest`. */
+/**
+ * Ticks in up to five equal steps of 1, 2 or 5 times a power of ten, from at or below `lowest` to at or above `highest`. Values less than a
+ * millionth apart count as one: between them no label would tell two ticks apart.
+ */
 export function ticksAround(lowest: number, highest: number): number[] {
-  const span = highest > lowest ? highest - lowest : Math.abs(highest) || 1;
+  const apart = highest - lowest;
+  const span = apart > 1e-6 * Math.abs(highest) ? apart : Math.abs(highest) || 1;
   const power = Math.floor(Math.log10(span / 5));
   for (const n of [1, 2, 5, 10, 20, 50]) {
     const step = scaled(n, power);

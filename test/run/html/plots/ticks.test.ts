@@ -45,6 +45,7 @@ describe('ticks of the plots', () => {
   it('around sizes hold all of them in up to five equal steps', () => {
     assert.deepEqual(ticksAround(457, 632), [450, 500, 550, 600, 650]);
     assert.deepEqual(ticksAround(0, 0), [0, 0.1]);
+    assert.deepEqual(ticksAround(999999999972, 999999999973), [1e12, 1.1e12]);
     const size = fc.integer({ min: 0, max: 1e12 });
     fc.assert(
       fc.property(size, size, (a, b) => {
