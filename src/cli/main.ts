@@ -34,6 +34,9 @@ const UNBUILT = ['bench'];
 /** More threads than any machine has cores. */
 const MAX_THREADS = 1024;
 
+/** What Node.js ends with when the program waits for a promise that nothing can settle any more. */
+const UNSETTLED = 13;
+
 /** Runs the command line and gives the exit code. Commands are imported when they are called, so that the light ones start at once. */
 async function main(argv: readonly string[]): Promise<number> {
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -66,7 +69,7 @@ async function main(argv: readonly string[]): Promise<number> {
       .description(description)
       .option('--json', 'exactly one JSON document on stdout')
       .option('--quiet', 'say nothing but the result and errors')
-      .addOption(new Option('--debug', 'show stack traces').hideHelp())
+      .option('--debug', 'show stack traces')
       // common to all commands: how a model would be run, which is nothing to those that do not run one
       .addOption(new Option('--engine <engine>', 'what runs a model').choices([...ENGINES]))
       .addOption(new Option('--device <device>', 'where a model runs').choices(['auto', ...DEVICES]))
@@ -76,10 +79,15 @@ async function main(argv: readonly string[]): Promise<number> {
         const options = self.opts<Options>();
         const json = options.json ?? false;
         const screen = createScreen({ json, quiet: options.quiet ?? false });
+        const fail = (error: unknown) => showError(error, screen, { json, debug: options.debug ?? false });
+        // Node.js would end without a word
+        process.on('exit', () => {
+          if (process.exitCode === UNSETTLED) process.exitCode = fail(neverEnds());
+        });
         try {
           exitCode = (await run({ args: self.args, options, json, screen })) ?? 0;
         } catch (error) {
-          exitCode = showError(error, screen, { json, debug: options.debug ?? false });
+          exitCode = fail(error);
         } finally {
           process.off('SIGINT', stop).off('SIGTERM', stop);
         }
@@ -229,9 +237,11 @@ async function main(argv: readonly string[]): Promise<number> {
     },
   ).option('--out <dir>', 'folder for its files (default: the working directory)');
 
-  command('test <files...>', 'run tests of modifiers and observers of your own', async ({ args }) => {
+  command('test <files...>', 'run tests of modifiers and observers of your own', async ({ args, json, screen }) => {
     const { testCommand } = await import('./test.js');
     await testCommand(args);
+    // they run from here on
+    if (json) process.on('exit', () => screen.print(JSON.stringify({ ok: !process.exitCode })));
     return undefined;
   });
 
@@ -268,6 +278,12 @@ const HELP = 'tensorpress --help lists the commands';
 
 function misuse(sentence: string, hint: string = HELP): TensorpressError {
   return new TensorpressError('ARGUMENT', sentence, { hint });
+}
+
+function neverEnds(): TensorpressError {
+  return new TensorpressError('PLUGIN', 'a plugin never ends what it has begun', {
+    hint: 'it waits for something that never comes: an await of a promise that nothing settles',
+  });
 }
 
 /** Of an option that may be repeated. */

@@ -1,7 +1,7 @@
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { TensorpressError } from '../errors.js';
-import { diskError, errnoOf } from '../formats/files.js';
+import { diskError, errnoOf, makeFolders } from '../formats/files.js';
 import { languageOf } from '../recipe/language.js';
 import { observerName } from '../schemes/observer-names.js';
 import { suggest } from '../schemes/suggest.js';
@@ -35,7 +35,7 @@ export async function newCommand(
     if (await exists(path))
       throw refused(`${path} exists already; nothing was written`, 'choose another name, or another folder with --out');
   }
-  await mkdir(out, { recursive: true }).catch((error: unknown) => Promise.reject(diskError(error, out)));
+  await makeFolders(out).catch((error: unknown) => Promise.reject(diskError(error, out)));
   for (const [file, text] of Object.entries(files)) {
     const path = join(out, file);
     await writeFile(path, text, { flag: 'wx' }).catch((error: unknown) => Promise.reject(diskError(error, path)));

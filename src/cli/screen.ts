@@ -23,6 +23,10 @@ export interface ScreenOptions {
 /** The screen of a command: `json` keeps stdout for the result, `quiet` is silent but for result and errors. */
 export function createScreen({ json = false, quiet = false }: ScreenOptions): Screen {
   const out = json ? process.stderr : process.stdout;
+  const { stdout } = process;
+  const result = stdout.write.bind(stdout);
+  // a plugin may write what it likes, and stdout is to hold one document
+  if (json) stdout.write = process.stderr.write.bind(process.stderr) as typeof stdout.write;
   const tty = process.stderr.isTTY && process.env['TERM'] !== 'dumb';
   // some terminals say that they have no columns
   const columns = () => (tty ? (process.stderr.columns || 80) - 1 : 100);
@@ -39,7 +43,7 @@ export function createScreen({ json = false, quiet = false }: ScreenOptions): Sc
     },
     print(text) {
       clear();
-      process.stdout.write(`${text}\n`);
+      result(`${text}\n`);
     },
     fail(text) {
       clear();

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import type { Device, EngineName } from '../runtime/engine/engine.js';
 import type { RunEvent } from './events.js';
@@ -9,7 +9,7 @@ import type { PlanOptions } from './prepare.js';
 import type { Report } from './report.js';
 import type { PlanSummary } from './summary.js';
 import { Stopped } from './stopping.js';
-import { inThread } from './thread.js';
+import { inThread, type ThreadEnd } from './thread.js';
 
 export interface ApplyOptions extends PlanOptions {
   /** The run folder: checkpoint, run.json and report. */
@@ -45,7 +45,7 @@ export interface Task {
  * @throws TensorpressError; the folder looks finished (holds run.json) only when everything in it is
  */
 export async function apply({ onEvent = () => {}, signal, now: _now, ...options }: ApplyOptions): Promise<Applied> {
-  const stages = stageKeeper();
+  const stages = stageKeeper(dirname(options.recipe));
   const lock = newLock(resolve(options.out));
   const task: Task = { options, lock };
   let begun = false;
@@ -53,8 +53,8 @@ export async function apply({ onEvent = () => {}, signal, now: _now, ...options 
     return await inThread<Task, RunEvent, Applied>(new URL('./apply-thread.js', import.meta.url), task, {
       signal,
       hint: 'nothing that was finished is lost: run the same command again',
-      mayHang: () => stages.plugin() !== undefined,
-      stuck: () => stages.plugin(),
+      mayHang: () => stages.mayHang(),
+      blame: end => stages.blame(end),
       onEvent(event) {
         begun = true;
         stages.see(event);
@@ -69,24 +69,40 @@ export async function apply({ onEvent = () => {}, signal, now: _now, ...options 
   }
 }
 
-/** Remembers where a run is, for when it is stopped. */
-function stageKeeper() {
+/**
+ * Remembers where a run is, for when it is stopped.
+ * @param folder of the recipe
+ */
+function stageKeeper(folder: string) {
   let where = 'before work began';
   let layers = 0;
-  let plugins: PlanSummary['plugins'] = [];
+  let plugins: PlanSummary['plugins'] | undefined;
   let step: (RunEvent & { type: 'step' }) | undefined;
-  const plugin = () => plugins.find(({ modifiers }) => step !== undefined && modifiers.includes(step.modifier));
+  const plugin = () => plugins?.find(({ modifiers }) => step !== undefined && modifiers.includes(step.modifier));
+  const observing = () => plugins?.find(({ observers }) => step !== undefined && observers.length > 0);
+  const failure = (what: string, hint: string, { path }: { path?: string } = {}) =>
+    new TensorpressError('PLUGIN', what, {
+      ...(path !== undefined && { place: { file: resolve(folder, path) } }),
+      hint,
+    });
   return {
     where: () => (plugin() === undefined ? where : `${where}, in ${step!.modifier}`),
-    /** The error of a plugin's modifier that is at work and never ends; undefined while another one is. */
-    plugin() {
+    /** Whether a user's code may be at work. */
+    mayHang: () => (plugin() ?? observing()) !== undefined,
+    /** The error of a plugin that has ended the run's thread, as far as it is known that it was one. */
+    blame(end: ThreadEnd) {
       const own = plugin();
+      if (end === 'waiting') {
+        const hint = 'it waits for something that never comes: an await of a promise that nothing settles';
+        if (own !== undefined) return failure(`${step!.modifier} never ends its edit of ${step!.part}`, hint, own);
+        const observer = observing();
+        const who = observer === undefined ? 'a plugin of the recipe' : `observer ${observer.observers.join(', ')}`;
+        return failure(`${who} never ends what it has begun`, hint, observer);
+      }
       if (own === undefined) return undefined;
-      const { modifier, part } = step!;
-      return new TensorpressError('PLUGIN', `${modifier} never ends its edit of ${part}`, {
-        place: { file: own.path, part },
-        hint: 'it waits for something that never comes: an await of a promise that nothing settles',
-      });
+      const how = 'thrown' in end ? end.thrown : `process.exit(${end.exit})`;
+      const hint = 'this is an error of the plugin: nothing awaits what has failed, or it ends the process';
+      return failure(`${step!.modifier} fails in ${step!.part}: ${how}`, hint, own);
     },
     see(event: RunEvent) {
       if (event.type === 'step') step = event;

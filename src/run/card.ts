@@ -3,18 +3,12 @@ import { change, klEstimate, textOf, type Quality } from './quality.js';
 import type { Report } from './report.js';
 import { questionsOf, taskRows } from './task-rows.js';
 import type { TaskResult } from './task.js';
-import { formatBytes, formatScheme } from './units.js';
+import { treatmentLines } from './treatments.js';
+import { formatBytes } from './units.js';
 
 /** README.md of a checkpoint: a model card that says what it was made from, how, and what that cost. Free of times, so that equal runs write equal cards. */
 export function modelCard(report: Report, recipeText: string): string {
   const { plan, size } = report;
-  const groups = new Map<string, number>();
-  for (const { scheme, format } of report.modules) {
-    if (scheme?.weights == null) continue;
-    const inputs = scheme.input_activations ? `, inputs ${formatScheme(scheme.input_activations)}` : '';
-    const key = `${formatScheme(scheme.weights)}${inputs}, ${format}`;
-    groups.set(key, (groups.get(key) ?? 0) + 1);
-  }
   const front = [
     '---',
     ...baseModel(plan.model.name),
@@ -37,7 +31,7 @@ export function modelCard(report: Report, recipeText: string): string {
     `| bits per weight | ${((size.before * 8) / plan.model.parameters).toFixed(2)} | ${report.bits_per_weight.toFixed(2)} |`,
     '',
     ...(report.quality === undefined ? [] : [...lost(report.quality), '']),
-    ...[...groups].map(([what, count]) => `- ${count} modules: ${what}`),
+    ...treatmentLines(report),
     '',
     ...plan.runtimes
       .filter(({ loads }) => loads)

@@ -18,7 +18,7 @@ import { garbageCollector } from './garbage.js';
 import { sha256 } from './hash.js';
 import type { Jobs } from './pool.js';
 import type { Progress } from './progress.js';
-import { Announced, checkedCodes, checkedDense, parameterBytes } from './taken.js';
+import { Announced, checkedCodes, checkedDense, checkedFigures, checkedRemark, parameterBytes } from './taken.js';
 import { tensorPieces, type Buffers } from './weights.js';
 
 /** What a run measured of a module that became codes. */
@@ -148,6 +148,7 @@ async function executePart(
       const bytes = parameterBytes(
         edit,
         parameters.find(({ name }) => name === edit.name)!,
+        step,
       );
       for (const output of outputs.keys()) await store(output, edit.name, bytes);
       return;
@@ -188,7 +189,8 @@ async function executePart(
     const { step } = own;
     const { modifier, options } = step;
     const announced = new Announced(own, part.id);
-    const report = (remark: Remark) => {
+    const report = (given: Remark) => {
+      const remark = checkedRemark(given, step);
       remarks.push(remark);
       onEvent({ type: 'remark', ...remark });
     };
@@ -205,6 +207,7 @@ async function executePart(
       ),
       random: random(plan.recipe.calibration?.seed ?? 0, modifier.type, step.index, part.id),
       emit(edit) {
+        announced.open();
         taken = taken.then(() => {
           announced.take(edit);
           return take(edit, own);
@@ -213,7 +216,8 @@ async function executePart(
         return taken;
       },
       report,
-      measure(module, found) {
+      measure(module, given) {
+        const found = checkedFigures(module, given, step);
         figures.set(module, { ...figures.get(module), ...found });
         onEvent({ type: 'figures', module, figures: found });
       },

@@ -3,9 +3,10 @@ import { patterns } from '../runtime/model/untouched.js';
 import { agreement, oneLine } from './generation-text.js';
 import type { Generation } from './generations.js';
 import { qualityRows, textOf, type Quality } from './quality.js';
-import { exactSentence, worstModules, type ModuleReport, type Report } from './report.js';
+import { exactSentence, worstModules, type CalibrationReport, type ModuleReport, type Report } from './report.js';
 import { questionsOf, taskRows } from './task-rows.js';
 import type { TaskResult } from './task.js';
+import { treatmentLines } from './treatments.js';
 import { formatBytes, formatDuration, formatScheme } from './units.js';
 
 /** report.md: the report for a terminal or a code host. */
@@ -25,6 +26,8 @@ export function reportMarkdown(report: Report): string {
       ? []
       : [`| bits per quantized weight | | ${report.bits_per_quantized_weight.toFixed(2)} |`]),
     '',
+    ...section('What became what', treatmentLines(report)),
+    ...section('Calibration', calibrationLines(report.calibration)),
     ...(report.quality === undefined ? [] : section('What was lost', qualityLines(report.quality))),
     ...section('Questions', taskLines(report.quality?.task)),
     ...section('How it goes on', (report.quality?.generations ?? []).flatMap(textLines)),
@@ -50,6 +53,16 @@ export function reportMarkdown(report: Report): string {
 
 function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : [`## ${title}`, '', ...lines, ''];
+}
+
+/** What flowed, and what of the data did not. */
+function calibrationLines(calibration: CalibrationReport | undefined): string[] {
+  if (calibration === undefined) return [];
+  const { tokens, sequences, engine, notes } = calibration;
+  return [
+    `${tokens} tokens in ${sequences} ${sequences === 1 ? 'row' : 'rows'}, ${engine}.`,
+    ...(notes.length === 0 ? [] : ['', ...notes.map(note => `- ${printable(note, 400)}`)]),
+  ];
 }
 
 function qualityLines(quality: Quality): string[] {

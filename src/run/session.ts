@@ -76,6 +76,7 @@ export async function runSession(
     await checkEvaluation(prepared, inputs);
     const calibrated = await planCalibration(prepared.plan, inputs);
     onEvent({ type: 'plan', plan: prepared.summary });
+    for (const message of calibrated?.data.notes ?? []) onEvent({ type: 'remark', message });
     await lockFolder(lock);
     try {
       return await underLock(prepared, inputs, options, { folder, start, stopping, calibrated });

@@ -22,9 +22,12 @@ export interface InThread<Event> {
   readonly hint: string;
   /** Whether the thread may never look whether it was stopped, since a user's code runs in it. Default: it always looks. */
   readonly mayHang?: () => boolean;
-  /** The error for a thread that waits for something that will never come. Default: INTERNAL. */
-  readonly stuck?: () => TensorpressError | undefined;
+  /** The error for a thread that a user's code has ended; undefined where it was not its doing. Default: INTERNAL. */
+  readonly blame?: (end: ThreadEnd) => TensorpressError | undefined;
 }
+
+/** How a thread ended by itself: by what nobody caught, by `process.exit`, or waiting for something that nothing can settle any more. */
+export type ThreadEnd = { readonly thrown: string } | { readonly exit: number } | 'waiting';
 
 /** How long a user's code is waited for once the work is stopped, in milliseconds. */
 const PATIENCE = 3000;
@@ -48,7 +51,7 @@ export interface ThreadData<Task> {
 export async function inThread<Task, Event, Result>(
   module: URL,
   task: Task,
-  { signal, onEvent, hint, mayHang, stuck }: InThread<Event>,
+  { signal, onEvent, hint, mayHang, blame }: InThread<Event>,
 ): Promise<Result> {
   if (signal?.aborted) throw new Stopped();
   const stopping = new Stopping();
@@ -82,9 +85,12 @@ export async function inThread<Task, Event, Result>(
           end(error);
         }
       });
-      worker.once('error', error => fail(died(error, hint)));
+      let thrown: { readonly error: unknown } | undefined;
+      worker.once('error', (error: unknown) => (thrown = { error }));
+      // only now everything has come that the thread told
       worker.once('exit', code => {
-        const known = code === UNSETTLED ? stuck?.() : undefined;
+        if (thrown !== undefined) return fail(died(thrown.error, hint, blame));
+        const known = blame?.(code === UNSETTLED ? 'waiting' : { exit: code });
         fail(known ?? new TensorpressError('INTERNAL', `the run's thread ended (${code})`, { hint }));
       });
     });
@@ -101,7 +107,7 @@ function revive({ code, message, stack, options }: Message<never, never> & { typ
   return error;
 }
 
-function died(error: unknown, hint: string): TensorpressError {
+function died(error: unknown, hint: string, blame: InThread<never>['blame']): TensorpressError {
   if (errnoOf(error) === 'ERR_WORKER_OUT_OF_MEMORY') {
     return new TensorpressError('INTERNAL', 'the run needs more memory than Node.js allows it', {
       hint: `${hint} with NODE_OPTIONS=--max-old-space-size=8192`,
@@ -109,5 +115,7 @@ function died(error: unknown, hint: string): TensorpressError {
     });
   }
   const message = error instanceof Error ? error.message : String(error);
+  const known = blame?.({ thrown: message });
+  if (known !== undefined) return known;
   return new TensorpressError('INTERNAL', `the run's thread failed: ${message}`, { hint, cause: error });
 }

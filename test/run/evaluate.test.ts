@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSafetensors } from '../../src/formats/safetensors/source.js';
 import { widen } from '../../src/numerics/dtypes.js';
@@ -420,6 +420,24 @@ describe('evaluate: against a base', () => {
       assert.ok(shares[0]! > 0 && Math.abs(shares.at(-1)! - 1) < 1e-5, shares.join());
     });
   }
+
+  it('tells of a base whose tokenizer makes other tokens of the text', async () => {
+    const other = join(tempFolder(), 'other');
+    cpSync(EXAMPLE, other, { recursive: true });
+    const options = { model: EXAMPLE, against: other, data: EXCERPT, context: 64, windows: 2 };
+    const noted = async () => (await run(options)).notes.filter(note => note.includes('tokenizer'));
+    assert.deepEqual(await noted(), []);
+    const path = join(other, 'tokenizer.json');
+    const tokenizer = JSON.parse(readFileSync(path, 'utf8')) as { model: { vocab: Record<string, number> } };
+    const { vocab } = tokenizer.model;
+    [vocab['e'], vocab['t']] = [vocab['t']!, vocab['e']!];
+    const space = vocab['\u0120the']!;
+    [vocab['\u0120the'], vocab['\u0120of']] = [vocab['\u0120of']!, space];
+    writeFileSync(path, JSON.stringify(tokenizer));
+    assert.deepEqual(await noted(), [
+      'other has another tokenizer than tiny-llama: both are given the tokens of tiny-llama, so figures of the base are not its own',
+    ]);
+  });
 
   it('refuses models of two vocabularies', async () => {
     const [model, base] = [await writeModel(tinyLlama()), await writeModel(tinyLlama({ vocabulary: 96 }))];

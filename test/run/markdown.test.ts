@@ -89,6 +89,17 @@ describe('report.md', () => {
   });
 });
 
+describe('the calibration data in report.md', () => {
+  const notes = ['7 tokens of a.txt at the end of 1 document fill no window of 128 and are left out'];
+  const data = { tokens: 128, sequences: 1, rows_sha256: '', engine: 'onnxruntime', notes };
+
+  it('are told, with what of them was left out', () => {
+    const text = reportMarkdown({ ...fakeReport({ layers: 1 }), calibration: data });
+    assert.match(text, /## Calibration\n\n128 tokens in 1 row, onnxruntime\.\n\n- 7 tokens of a\.txt at the end/);
+    assert.ok(!reportMarkdown(fakeReport({ layers: 1 })).includes('## Calibration'));
+  });
+});
+
 describe('the model card', () => {
   const report = fakeReport();
   const card = modelCard(report, 'version: 1\nmodifiers: []\n');
@@ -118,6 +129,27 @@ describe('the model card', () => {
     assert.ok(!card.includes('vLLM 0.21'), 'it would not load there');
     assert.match(card, /```yaml\nversion: 1\nmodifiers: \[\]\n```/);
     assert.match(card, /\| bits per weight \| 16\.00 \| /);
+  });
+
+  it('tells what is done to inputs and to the cache', () => {
+    const cache = {
+      ...report.modules[1]!.scheme!.weights!,
+      type: 'float',
+      num_bits: 8,
+      strategy: 'tensor',
+      group_size: null,
+    } as const;
+    const attention = [0, 1].map(i => ({ module: `model.layers.${i}.self_attn`, queries: null, cache }));
+    const [dense, one] = report.modules;
+    const own: Report = {
+      ...report,
+      plan: { ...report.plan, attention },
+      modules: [dense!, { ...one!, scheme: { ...one!.scheme!, input_activations: cache } }],
+    };
+    for (const text of [modelCard(own, ''), reportMarkdown(own)]) {
+      assert.match(text, /^- 1 module: int4 group 128 symmetric, inputs fp8 tensor, pack-quantized$/m);
+      assert.match(text, /^- cache of 2 layers: keys and values fp8 tensor$/m);
+    }
   });
 
   it('is free of times, so that equal runs write equal cards', () => {

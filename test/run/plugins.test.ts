@@ -150,7 +150,7 @@ describe('a plugin in a run', () => {
       { edit: "await emit({ kind: 'dense', module: part.modules.at(-1)!.name, weight });" },
       /^BadModifier edits .*, which its plan does not announce$/,
     ],
-    ['emits no edit', { edit: 'await emit(undefined as never);' }, /^BadModifier fails in edit of layers\.0: /],
+    ['emits no edit', { edit: 'await emit(undefined as never);' }, /^BadModifier emits what is no edit: /],
     [
       'keeps back what it has announced',
       { plan: "({ parameters: part.id === 'layers.0' ? [{ name: 'x', dtype: 'F32', shape: [1] }] : [] })", edit: '' },
@@ -162,7 +162,7 @@ describe('a plugin in a run', () => {
         plan: "({ parameters: part.id === 'layers.0' ? [{ name: 'x', dtype: 'F32', shape: [1] }] : [] })",
         edit: "await emit({ kind: 'parameter', name: 'x', values: [Infinity] });",
       },
-      /^x holds Infinity$/,
+      /^BadModifier gives x a value that is Infinity$/,
     ],
   ];
   for (const [what, given, message] of sentences) {
@@ -175,6 +175,37 @@ describe('a plugin in a run', () => {
       assert.ok(!existsSync(join(out, 'run.json')) && !existsSync(join(out, 'config.json')));
     });
   }
+
+  it('that fails where nobody waits for it is named', async () => {
+    const edit = "setTimeout(() => { throw new Error('late'); }, 0); await new Promise(done => setTimeout(done, 20));";
+    const path = recipe({ 'bad.ts': pluginText({ edit }) });
+    const error = await failure(apply({ recipe: path, model, out: join(tempFolder(), 'out') }));
+    assert.deepEqual([error.code, error.message], ['PLUGIN', 'BadModifier fails in layers.0: late']);
+    assert.equal(error.place.file, join(dirname(path), 'bad.ts'));
+  });
+
+  it('that waits for ever while it is loaded is named', async () => {
+    const path = recipe({ 'bad.ts': `await new Promise(() => {});\n${pluginText()}` });
+    for (const command of [
+      ['validate', path],
+      ['apply', path, '--model', model, '--out', join(tempFolder(), 'out')],
+    ]) {
+      const { exitCode, stderr } = await cli(command);
+      assert.match(stderr, /^a plugin (of the recipe )?never ends what it has begun$/m);
+      assert.equal(exitCode, 1);
+    }
+  });
+
+  it('writes what it likes, but not between JSON', async () => {
+    const path = recipe({ 'bad.ts': `console.log('loaded');\n${pluginText({ edit: "console.log('edits');" })}` });
+    const validated = await cli(['validate', path, '--json']);
+    assert.deepEqual(JSON.parse(validated.stdout), { ok: true, errors: [] });
+    assert.match(validated.stderr, /^loaded$/m);
+    const out = join(tempFolder(), 'out');
+    const applied = await cli(['apply', path, '--model', model, '--out', out, '--json']);
+    assert.equal((JSON.parse(applied.stdout) as { version: number }).version, 1);
+    assert.match(applied.stderr, /^edits$/m);
+  });
 
   it('that waits for ever is named', async () => {
     const path = recipe({ 'bad.ts': pluginText({ edit: 'await new Promise(() => {});' }) });
@@ -251,6 +282,32 @@ export default defineObserver<Range, Range>({
       assert.ok(Object.values(observers).includes('half'), JSON.stringify(observers));
       assert.match(readFileSync(join(out, 'config.json'), 'utf8'), /"observer": "half"/);
     }
+  });
+
+  it('that loops for ever is ended, while an engine is open', async () => {
+    const loops = text(HALF).replace('update(state, [range]) {', 'update(state, [range]) { for (;;);');
+    const path = recipe({ 'bad.ts': loops }, { first: first(inputs) });
+    writeFileSync(
+      path,
+      readFileSync(path, 'utf8').replace(/ {2}- QuantizationModifier: \{config_groups: \{all.*\n/, ''),
+    );
+    const abort = new AbortController();
+    const error = await failure(
+      apply({
+        recipe: path,
+        model,
+        out: join(tempFolder(), 'out'),
+        signal: abort.signal,
+        onEvent(event) {
+          if (event.type === 'progress' && event.part === 'layers.0')
+            setTimeout(200).then(
+              () => abort.abort(),
+              () => {},
+            );
+        },
+      }),
+    );
+    assert.equal(error.code, 'INTERRUPTED');
   });
 
   it('that gives no range is named', async () => {

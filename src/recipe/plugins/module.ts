@@ -49,7 +49,8 @@ export async function importFile(path: string, { fs = promises }: { fs?: ModuleF
   try {
     exports = (await import(address)) as Record<string, unknown>;
   } catch (cause) {
-    throw failed(path, `fails while it is loaded: ${messageOf(cause)}`, { cause });
+    const hint = 'this is an error of the plugin, which is an ES module: it imports and exports';
+    throw failed(path, `fails while it is loaded: ${messageOf(cause)}`, { hint, cause });
   }
   const own = files.get(resolve(path))!;
   return { exports, files: [own.file, ...[...files.values()].filter(other => other !== own).map(({ file }) => file)] };
@@ -124,6 +125,8 @@ async function link(code: string, path: string, loading: Loading): Promise<strin
   let linked = '';
   let at = 0;
   for (const { fileName, pos, end } of loading.compiler.preProcessFile(code, true, true).importedFiles) {
+    // the beginning of a name that is put together when it runs
+    if (/^\s*\+/.test(code.slice(end + 2))) continue;
     // `pos` is that of the quote
     linked += code.slice(at, pos) + JSON.stringify(await target(fileName, path, inner));
     at = end + 2;

@@ -180,18 +180,17 @@ function sentences(name: string, length: number, losses: Losses): string[] {
   const found: string[] = [];
   if (cutRows > 0)
     found.push(
-      `${rowsOrOne(cutRows, 'row')} of ${name} ${are(cutRows)} cut to ${length} tokens: ${cutTokens} are left out`,
+      `${counted(cutRows, 'row')} of ${name} ${are(cutRows)} cut to ${length} tokens: ${cutTokens} ${are(cutTokens)} left out`,
     );
   if (ends > 0)
     found.push(
-      `${endTokens} tokens of ${name} at the end of ${rowsOrOne(ends, 'document')} fill no window of ${length} and are left out`,
+      `${counted(endTokens, 'token')} of ${name} at the end of ${counted(ends, 'document')} ${endTokens === 1 ? 'fills' : 'fill'} no window of ${length} and ${are(endTokens)} left out`,
     );
-  if (tooShort > 0)
-    found.push(`${rowsOrOne(tooShort, 'row')} of ${name} with too few tokens ${are(tooShort)} left out`);
+  if (tooShort > 0) found.push(`${counted(tooShort, 'row')} of ${name} with too few tokens ${are(tooShort)} left out`);
   return found;
 }
 
-function rowsOrOne(count: number, noun: string): string {
+function counted(count: number, noun: string): string {
   return count === 1 ? `1 ${noun}` : `${count} ${noun}s`;
 }
 
@@ -204,7 +203,7 @@ function noRows(file: TextFile, { longest }: Losses, { length, lengthOption }: C
     return refused(file.path, `${file.name} holds no tokens to run`, 'give a file with text or token ids');
   return refused(
     file.path,
-    `${file.name} has ${longest} tokens, fewer than one window of ${length}`,
+    `${file.name} has ${counted(longest, 'token')}, fewer than one window of ${length}`,
     `set ${lengthOption} to ${longest} or less, or give a longer text`,
   );
 }

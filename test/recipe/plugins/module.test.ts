@@ -78,6 +78,14 @@ export const here = import.meta.url;
     assert.equal(hint, 'npm install three-of-them in the folder of the file');
   });
 
+  it('leaves names alone that are put together when it runs', async () => {
+    const [path] = writeFiles({ 'a.ts': "export const path = await import('node:' + 'path');" });
+    assert.equal(typeof (await importFile(path!)).exports['path'], 'object');
+    const { message, hint } = await refused({ 'a.ts': "await import('no-such-' + 'package');" });
+    assert.match(message, /a\.ts fails while it is loaded: /);
+    assert.match(hint!, /an ES module/);
+  });
+
   it('says in which file what is wrong', async () => {
     const syntax = await refused({ 'a.ts': 'export default 1;\nconst x: = 3;' });
     assert.match(syntax.message, /a\.ts:2:10: Type expected$/);

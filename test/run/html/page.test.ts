@@ -94,6 +94,15 @@ describe('report.html', () => {
     assert.match(await reportHtml({ ...even, modules }), /The error of the weights is spread evenly/);
   });
 
+  it('tells what of the calibration data was left out', async () => {
+    const notes = ['7 tokens of <a>.txt are left out'];
+    const calibration = { tokens: 128, sequences: 1, rows_sha256: '', engine: 'onnxruntime', notes };
+    assert.match(
+      await reportHtml({ ...fakeReport(), calibration }),
+      /<li>7 tokens of &lt;a&gt;\.txt are left out<\/li>/,
+    );
+  });
+
   it('joins equal remarks', async () => {
     const page = await reportHtml(fakeReport());
     assert.equal(page.match(/one group is all zeros/g)?.length, 1);

@@ -205,7 +205,7 @@ describe('calibrationRows', () => {
     });
     assert.deepEqual(idsOf(rows), [letters.encode('a'), letters.encode('abcd')]);
     assert.deepEqual(rows.notes, [
-      '1 tokens of a.jsonl at the end of 1 document fill no window of 4 and are left out',
+      '1 token of a.jsonl at the end of 1 document fills no window of 4 and is left out',
       '1 row of a.jsonl with too few tokens is left out',
     ]);
   });

@@ -9,7 +9,7 @@ import type { Section, View } from '../section.js';
 const NAMES = 4;
 const LINES = 40;
 
-/** What the plan and the run had to say: warnings, what was inferred about the model, remarks of modifiers. Equal remarks are one line. */
+/** What the plan and the run had to say: warnings, what was inferred about the model, what of the calibration data was left out, remarks of modifiers. Equal remarks are one line. */
 export function remarksSection({ report }: View): Section | undefined {
   const { warnings, model } = report.plan;
   const { exact_arithmetic: exact } = report;
@@ -22,7 +22,7 @@ export function remarksSection({ report }: View): Section | undefined {
   const lines = [
     ...warnings.map(warning),
     ...(exact === null ? [] : [markup`<li>${exactSentence(exact)}</li>\n`]),
-    ...model.notes.map(note => markup`<li>${text(note)}</li>\n`),
+    ...[...model.notes, ...(report.calibration?.notes ?? [])].map(note => markup`<li>${text(note)}</li>\n`),
     ...[...modulesOf].map(([message, names]) => markup`<li>${text(message)}${where(names)}</li>\n`),
   ];
   if (lines.length === 0) return undefined;
