@@ -297,6 +297,14 @@ describe('decoderOf', () => {
     const options = { tensors: stored, without: new RegExp(`${name}$`) };
     const change = { quantization_config: { quant_method: 'compressed-tensors' } };
     assert.deepEqual(await decoder('Llama', change, options), await decoder('Llama'));
+    // of a tied embedding whose codes are packed
+    const table = 'model.embed_tokens.weight';
+    const embedding = { [`${table}_packed`]: [64, 4], [`${table}_scale`]: [64, 1], [`${table}_shape`]: [2] };
+    const tied = { tie_word_embeddings: true };
+    assert.deepEqual(
+      await decoder('Llama', { ...change, ...tied }, { tensors: embedding, without: /embed_tokens\.weight$|lm_head/ }),
+      await decoder('Llama', tied, { without: /lm_head/ }),
+    );
     const bias = { 'model.layers.0.mlp.up_proj.bias': [48] };
     await assert.rejects(
       decoder('Llama', change, { ...options, tensors: { ...stored, ...bias } }),
