@@ -180,6 +180,11 @@ export class Settings {
     });
   }
 
+  /** Whether the weights hold any tensor of a module. */
+  holds(module: string): boolean {
+    return [...this.model.source.tensors.keys()].some(name => name.startsWith(`${module}.`));
+  }
+
   /** A tensor that holds all experts of the layer in which a tensor of one of them is missing. */
   private fusedExperts(name: string): string | undefined {
     const [experts] = /^.*\.experts\.(?=\d)/.exec(name) ?? [];

@@ -317,6 +317,21 @@ describe('decoderOf', () => {
     );
   });
 
+  it('Mixtral: the experts of a quantized checkpoint by the names that llm-compressor gives them', async () => {
+    const names: Record<string, string> = { w1: 'gate_proj', w2: 'down_proj', w3: 'up_proj' };
+    const renamed = Object.entries(trees['Mixtral']!.tensors)
+      .filter(([name]) => /\.w[123]\./.test(name))
+      .map(([name, shape]) => [name.replace(/w[123]/, w => names[w]!), shape] as const);
+    const change = { quantization_config: { quant_method: 'compressed-tensors' } };
+    const options = { tensors: Object.fromEntries(renamed), without: /\.w[123]\./ };
+    const [layer] = (await decoder('Mixtral', change, options)).layers;
+    const { body } = (opAt(layer, 'block_sparse_moe') as Op<'experts'>).with;
+    assert.deepEqual(
+      body.map(({ in: reads }) => ('weight' in reads ? reads.weight : reads)),
+      ['gate_proj.weight', 'up_proj.weight', { gate: 'gate_proj', up: 'up_proj' }, 'down_proj.weight'],
+    );
+  });
+
   it('names a tensor that holds all experts of a layer', async () => {
     const fused = 'model.layers.0.mlp.experts.gate_up_proj';
     const options = { tensors: { [fused]: [2, 32, 32] }, without: /experts\.\d/ };
