@@ -19,6 +19,7 @@ const MATHEMATICAL = new RegExp(
       'spars',
       'gat',
       'act',
+      'glu',
       'causal',
       'direction',
     ],

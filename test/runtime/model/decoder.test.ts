@@ -144,6 +144,7 @@ describe('decoderOf', () => {
 
     for (const [key, value] of Object.entries({
       ...{ is_causal: false, use_bidirectional_attention: true, attention_chunk_size: 4, clip_qkv: 8, alibi: true },
+      swiglu_limit: 7,
       ...{ parallel_attn: true, use_parallel_residual: true, partial_rotary_factor: 0.25, rope_interleaved: true },
       ...{
         attn_temperature_tuning: true,
