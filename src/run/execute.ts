@@ -76,7 +76,7 @@ export async function execute(options: ExecuteOptions): Promise<PartResult[]> {
   const { plan, outputs, finished, commit, progress, signal } = options;
   const hashes = new Map<string, string>();
   const results: PartResult[] = [];
-  const collect = options.calibration && garbageCollector();
+  const collect = garbageCollector();
   for (const work of plan.parts) {
     const known = finished.get(work.part.id);
     progress.enter(work.part.id, known !== undefined);
@@ -86,7 +86,7 @@ export async function execute(options: ExecuteOptions): Promise<PartResult[]> {
     for (const [tensor, sha256] of Object.entries(result.record.sources)) hashes.set(tensor, sha256);
     results.push(result);
     if (fresh !== undefined) await commit(fresh);
-    collect?.();
+    collect();
     signal.throwIfAborted();
   }
   return results;
