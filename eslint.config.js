@@ -7,8 +7,7 @@ import tseslint from 'typescript-eslint';
 const floors = [
   ['numerics'],
   ['schemes', 'formats'],
-  ['runtime/model'],
-  ['runtime/text'],
+  ['runtime/model', 'runtime/text'],
   ['runtime/engine', 'runtime/kv'],
   ['observers'],
   ['modifiers'],

@@ -77,7 +77,7 @@ export class TensorpressError extends Error {
     this.diagnostics = diagnostics;
   }
 
-  /** The process exit code of CONTRACT: 2 nothing was written, 1 work failed, 130 interrupted. */
+  /** The exit code of the process: 2 nothing was written, 1 work failed, 130 interrupted. */
   get exitCode(): 1 | 2 | 130 {
     return EXIT[this.code];
   }

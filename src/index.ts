@@ -36,7 +36,7 @@ export {
 } from './modifiers/modifier.js';
 export { claimSchemes } from './modifiers/claims.js';
 export type { SchemeOptions } from './modifiers/groups.js';
-export { claimSelection, selectModules, type Selection, type WeightedModule } from './modifiers/selection.js';
+export { claimSelection, selectModules, type Selection } from './modifiers/selection.js';
 export {
   defineObserver,
   type Observer,
@@ -51,5 +51,5 @@ export {
 export type { Grid, Range } from './numerics/grid.js';
 export { qparams } from './numerics/qparams.js';
 export type { Random } from './numerics/random.js';
-export type { Model, Module, Part, Weight } from './runtime/model/model.js';
+export type { Model, Module, Part, Weight, WeightedModule } from './runtime/model/model.js';
 export type { QuantizationArgs, QuantizationScheme } from './schemes/args.js';

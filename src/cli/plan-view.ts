@@ -21,7 +21,7 @@ export function planLines(plan: PlanSummary, { color }: Screen): string[] {
     `${color.bold(plan.recipe)} → ${color.bold(model.name)}  (${facts.join(', ')})`,
     '',
     ...table(workRows(plan)),
-    ...observedLines(plan),
+    ...table(calibrationRows(plan)),
     '',
     [
       `size  ${formatBytes(size.before)} → ${color.bold(formatBytes(size.after))}${bits}`,
@@ -86,10 +86,26 @@ function workRows({ modules, attention, steps }: PlanSummary): string[][] {
   return rows;
 }
 
-/** `calibration  28 x hessian, 9 x static_minmax` */
-function observedLines({ observed }: PlanSummary): string[] {
+/**
+ * What is observed, and what runs through which parts for it: `calibration  42 x hessian`, `passes  layers.0 ... layers.4  observe for
+ * GPTQModifier, then push on with the edits of GPTQModifier`.
+ */
+function calibrationRows({ observed, passes }: PlanSummary): string[][] {
   const counts = Object.entries(observed).map(([observer, count]) => `${count} x ${observer}`);
-  return counts.length === 0 ? [] : [`calibration  ${counts.join(', ')}`];
+  const streams = new Set(passes.flatMap(group => group.passes.map(({ stream }) => stream)));
+  const rows = passes.map(({ parts, passes }, i) => {
+    const done = passes.map(({ stream, observing, edited, pushes }) => {
+      const own = [observing.length > 0 ? `observe for ${observing.join(' and ')}` : '', pushes ? 'push on' : ''];
+      return [
+        streams.size > 1 ? `stream ${stream}: ` : '',
+        own.filter(Boolean).join(' and '),
+        edited.length > 0 ? ` with the edits of ${edited.join(' and ')}` : '',
+      ].join('');
+    });
+    const shown = parts.length > 2 ? `${parts[0]} ... ${parts.at(-1)}` : parts.join(', ');
+    return [i === 0 ? 'passes' : '', shown, done.join(', then ')];
+  });
+  return counts.length === 0 ? [] : [['calibration', counts.join(', ')], ...rows];
 }
 
 /** Every module on a line; layers that are treated alike are shown once. */

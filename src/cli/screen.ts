@@ -20,6 +20,7 @@ export interface ScreenOptions {
   readonly quiet?: boolean;
 }
 
+/** The screen of a command: `json` keeps stdout for the result, `quiet` is silent but for result and errors. */
 export function createScreen({ json = false, quiet = false }: ScreenOptions): Screen {
   const out = json ? process.stderr : process.stdout;
   const tty = process.stderr.isTTY && process.env['TERM'] !== 'dumb';

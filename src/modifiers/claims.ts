@@ -3,13 +3,11 @@ import { patterns as summary } from '../runtime/model/untouched.js';
 import type { QuantizationScheme } from '../schemes/args.js';
 import { inferFormat } from '../schemes/formats.js';
 import { quantizesInputsOnly, sameScheme } from '../schemes/scheme.js';
-import { compilePattern, matches, type MatchedBy, type Pattern } from '../schemes/targets.js';
+import { compilePattern, matches, RANKS, type Pattern } from '../schemes/targets.js';
 import { cachedAttention, claimAttention } from './attention.js';
 import { readTargets, type SchemeOptions, type Target } from './groups.js';
 import type { Claims, ModuleScheme, OptionPath, PatternUse, Problem } from './modifier.js';
 import { meant } from './meant.js';
-
-const RANKS: readonly MatchedBy[] = ['name', 'regex', 'class'];
 
 /** A pattern of the recipe and what it did. */
 interface Used {

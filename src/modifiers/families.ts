@@ -1,13 +1,13 @@
 import { absmax, type QParams, type Range } from '../numerics/grid.js';
 import { float16Underflow, globalScale } from '../numerics/qparams.js';
 import { weightObserver } from '../observers/table.js';
-import type { Module, Weight } from '../runtime/model/model.js';
+import type { Module, WeightedModule } from '../runtime/model/model.js';
 import type { QuantizationArgs } from '../schemes/args.js';
-import type { ModuleScheme, Observation, Remark } from './modifier.js';
+import type { ModuleScheme, Observation, Remark, Statistics } from './modifier.js';
 
 /** A module whose weight becomes codes. */
 export interface Member {
-  readonly module: Module & { readonly weight: Weight };
+  readonly module: WeightedModule;
   readonly args: QuantizationArgs;
 }
 
@@ -43,6 +43,12 @@ export function underflow({ module, args }: Member, range: Range, G: number | nu
 
 /** E[x²] of the columns of a Linear's input, where the observer of its weight weighs errors by it. */
 export function energyOf({ module, args }: Member): Observation[] {
-  const weighs = module.classes[0] === 'Linear' && weightObserver(args.observer ?? 'memoryless_minmax')?.weighs;
+  const weighs = module.classes[0] === 'Linear' && weightObserver(args.observer)?.weighs;
   return weighs ? [{ site: `${module.name}.input`, observer: 'energy' }] : [];
+}
+
+/** Takes it; undefined where errors are not weighed. */
+export async function importanceOf(member: Member, statistics: Statistics): Promise<Float64Array | undefined> {
+  const [energy] = energyOf(member);
+  return energy && (await statistics.take(energy));
 }

@@ -62,7 +62,7 @@ export class Inputs {
   }
 
   #workOn(hessian: Gram, module: string): Work {
-    if (this.#work !== undefined && sameHessian(this.#work.hessian, hessian)) return this.#work;
+    if (this.#work?.hessian === hessian) return this.#work;
     const { n, tokens } = hessian;
     if (tokens < 2 * n) {
       const message = `${tokens} calibration tokens are few for an input of ${n} columns: GPTQ fits them rather than language; give it at least ${2 * n}`;
@@ -90,9 +90,4 @@ export class Inputs {
     const remark = `its Hessian is not positive definite, even with dampening_frac ${last}, so it was rounded to nearest`;
     return { factor: null, remarks: [remark] };
   }
-}
-
-/** Modules that read the same value may each be given a copy; to compare them costs nothing beside a factor. */
-function sameHessian(a: Gram, b: Gram): boolean {
-  return a.values === b.values || (a.n === b.n && a.values.every((v, i) => v === b.values[i]));
 }

@@ -4,7 +4,7 @@ import { actorderOf, type QuantizationArgs } from '../schemes/args.js';
 import { weightGrid } from '../schemes/grids.js';
 import { editActivations, planActivations } from './activations.js';
 import { claimSchemes } from './claims.js';
-import { energyOf, families, sharedScale, underflow, type Member } from './families.js';
+import { energyOf, families, importanceOf, sharedScale, underflow, type Member } from './families.js';
 import { parametersInOrder, rangeInOrder } from './gptq-groups.js';
 import { hessianOf, Inputs, type Input } from './gptq-inputs.js';
 import { isUnconfigured, type SchemeOptions } from './groups.js';
@@ -70,8 +70,7 @@ export const gptq = defineModifier<GptqOptions>({
       signal.throwIfAborted();
       const { module, args } = member;
       const input = await inputs.take(member);
-      const [energy] = energyOf(member);
-      const importance = energy && (await statistics.take<Float64Array>(energy));
+      const importance = await importanceOf(member, statistics);
       const range =
         input?.groupIndex == null
           ? await compute.weightRange(module, args, importance)

@@ -136,7 +136,7 @@ export type Edit = CodesEdit | DenseEdit | ParameterEdit;
 export interface Statistics {
   /**
    * The result of an observation that the plan of this part has announced; it may be collected only now, and is gone once every modifier that
-   * asked for it has taken it.
+   * asked for it has taken it. Modules that read the same value are given the same object.
    */
   take<Result>(observation: Observation): Promise<Result>;
   /** Tokens and sequences that every observation saw. */

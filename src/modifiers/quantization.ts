@@ -1,7 +1,7 @@
 import { qparams } from '../numerics/qparams.js';
 import { editActivations, planActivations } from './activations.js';
 import { claimSchemes } from './claims.js';
-import { energyOf, families, sharedScale, underflow } from './families.js';
+import { energyOf, families, importanceOf, sharedScale, underflow } from './families.js';
 import type { SchemeOptions } from './groups.js';
 import { defineModifier } from './modifier.js';
 
@@ -44,8 +44,7 @@ export const quantization = defineModifier<QuantizationOptions>({
       const ranges = [];
       for (const member of members) {
         signal.throwIfAborted();
-        const [energy] = energyOf(member);
-        const importance = energy && (await statistics.take<Float64Array>(energy));
+        const importance = await importanceOf(member, statistics);
         ranges.push(await compute.weightRange(member.module, member.args, importance));
       }
       for (const [i, member] of members.entries()) {

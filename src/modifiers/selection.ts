@@ -1,4 +1,4 @@
-import type { Model, Module } from '../runtime/model/model.js';
+import type { Model, Module, WeightedModule } from '../runtime/model/model.js';
 import { compilePattern, matches, selects } from '../schemes/targets.js';
 import { meant } from './meant.js';
 import type { Claims, PatternUse, Problem } from './modifier.js';
@@ -10,8 +10,6 @@ export interface Selection {
   /** What stays as it is, though a target matches it. */
   readonly ignore?: readonly string[];
 }
-
-export type WeightedModule = Module & Required<Pick<Module, 'weight'>>;
 
 /**
  * The modules, among those of a part or of a model, whose weight a selection means: those that a target matches and `ignore` does not. A head that

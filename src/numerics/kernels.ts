@@ -40,6 +40,7 @@ export function mapArrays<A extends Arrays>(arrays: A, map: (array: NumberArray 
   return Object.fromEntries(entries) as Placed<A>;
 }
 
+/** Whether it is an array, made or still to be made, and not a structure that holds some. */
 export function isArray(value: NumberArray | Blank | Arrays): value is NumberArray | Blank {
   return ArrayBuffer.isView(value) || value instanceof Blank;
 }

@@ -15,7 +15,7 @@ export interface ColumnParameters {
 }
 
 /** Unset parameters of `columns` columns. */
-export function makeColumnParameters(columns: number, { symmetric }: Quantizer): ColumnParameters {
+function makeColumnParameters(columns: number, { symmetric }: Quantizer): ColumnParameters {
   return { scale: new Float32Array(columns), zero: symmetric ? null : new Float32Array(columns) };
 }
 

@@ -25,11 +25,13 @@ const OF_SCHEMES: readonly Observer[] = [
 const OF_ALGORITHMS: readonly Observer[] = [energy, magnitude, covariance, hessian];
 
 /**
- * The observer of a scheme by that name, however it is spelt; undefined for one that sees no weights.
+ * The observer of a weight's scheme by its name, however it is spelt; undefined for one that sees no weights.
+ * @param name null where the scheme names none, which means memoryless_minmax
  * @param own those of plugins
  */
-export function weightObserver(name: string, own: readonly Observer[] = []): WeightObserver | undefined {
-  const ours = observerName(name) ?? name;
+export function weightObserver(name: string | null, own: readonly Observer[] = []): WeightObserver | undefined {
+  const given = name ?? 'memoryless_minmax';
+  const ours = observerName(given) ?? given;
   return [...OF_SCHEMES, ...own].filter(seesWeights).find(({ names }) => names.includes(ours));
 }
 

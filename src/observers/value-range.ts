@@ -12,13 +12,9 @@ export interface ValueRange {
   readonly max: Float64Array;
 }
 
-/** Blocks of a value: runs of `size` columns. */
-export function blocksOf({ columns, size }: ValueSpec): number {
-  return columns / size;
-}
-
-export function startRange(spec: ValueSpec): ValueRange {
-  const blocks = blocksOf(spec);
+/** Before anything is seen. */
+export function startRange({ columns, size }: ValueSpec): ValueRange {
+  const blocks = columns / size;
   return { tokens: 0, min: new Float64Array(blocks), max: new Float64Array(blocks) };
 }
 

@@ -81,7 +81,7 @@ function weightProblems(
   }
 
   const found: Found[] = [];
-  if (weightObserver(args.observer ?? 'memoryless_minmax', own) === undefined)
+  if (weightObserver(args.observer, own) === undefined)
     found.push(unbuilt(['weights', 'observer'], `the weight observer ${args.observer}`));
   if (format === 'int-quantized' && args.num_bits < 8 && scheme.input_activations !== null) {
     found.push({

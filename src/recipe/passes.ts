@@ -70,11 +70,10 @@ export interface Passes {
  * round to nearest alone needs one pass per part, GPTQ two.
  */
 export function passesOf(parts: readonly PassPart[], propagate: 'compressed' | 'original'): Passes {
-  const flowing = new Map<number, PassStep>();
-  for (const { steps } of parts)
-    for (const { step, edits } of steps) if (edits && step.flows) flowing.set(step.index, step);
+  const flowing = new Set<number>();
+  for (const { steps } of parts) for (const { step, edits } of steps) if (edits && step.flows) flowing.add(step.index);
   const seenBy = (index: number): number[] =>
-    [...flowing.keys()]
+    [...flowing]
       .filter(other => other < index || (other === index && propagate === 'compressed'))
       .sort((a, b) => a - b);
 

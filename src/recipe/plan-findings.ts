@@ -99,6 +99,7 @@ function runProblem(model: Model): string | undefined {
   }
 }
 
+/** The error for a model whose weights are codes already. */
 export function alreadyQuantized({ name, folder }: Model): TensorpressError {
   return new TensorpressError('PLAN', `${name} is quantized already: its config.json holds a quantization_config`, {
     place: { file: `${folder}/config.json` },

@@ -33,11 +33,6 @@ export class Source {
     const next = this.#lineStarts[number];
     return this.text.slice(start, next === undefined ? undefined : next - 1).replace(/\r$/, '');
   }
-
-  /** Offset of the first character of a line (1-based). */
-  lineStart(number: number): number {
-    return this.#lineStarts[number - 1] ?? this.text.length;
-  }
 }
 
 /** Where something is written: a range of a source, and its JSON pointer there. */

@@ -90,7 +90,7 @@ function hasType(value: unknown, { type = [] }: Schema): boolean {
 }
 
 /** The JSON type of a value. */
-export function typeOf(value: unknown): string {
+function typeOf(value: unknown): string {
   return value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
 }
 

@@ -4,7 +4,7 @@ import type { At } from './source.js';
 import { suggest } from '../schemes/suggest.js';
 
 /** Fields of the native form, by which the two forms are told apart. */
-export const NATIVE_FIELDS = ['version', 'modifiers', 'calibration', 'outputs', 'evaluation', 'plugins', 'history'];
+const NATIVE_FIELDS = ['version', 'modifiers', 'calibration', 'outputs', 'evaluation', 'plugins', 'history'];
 
 const STAGE = '_stage';
 const GROUP = '_modifiers';

@@ -14,6 +14,6 @@ export function codesAlike([a, coderA]: Treated, [b, coderB]: Treated): boolean 
   if (!a?.weights || !b?.weights) return !a?.weights && !b?.weights;
   const { modifier, options, flows } = coderA!;
   const sameWork = modifier === coderB!.modifier && options['arithmetic'] === coderB!.options['arithmetic'];
-  const byFlow = flows || weightObserver(a.weights.observer ?? '')?.weighs === true;
+  const byFlow = flows || weightObserver(a.weights.observer)?.weighs === true;
   return sameWork && !byFlow && sameArgs(a.weights, b.weights) && a.format === b.format;
 }

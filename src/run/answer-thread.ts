@@ -1,7 +1,8 @@
 import type { Answered, AnswerTask } from './answer.js';
 import type { EvaluateEvent } from './evaluate.js';
-import { checkPair, withEngine, withModels } from './evaluation.js';
+import { checkPair, withModels } from './evaluation.js';
 import { runnable } from './forward/runnable.js';
+import { withEngine } from './held-engine.js';
 import { sharedTokenizer } from './shared-tokenizer.js';
 import { judgeTask, readTask } from './task.js';
 import { serve } from './thread-side.js';

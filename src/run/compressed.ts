@@ -198,6 +198,7 @@ function listOf(value: unknown): string[] {
   return [value].flat().filter(item => typeof item === 'string');
 }
 
+/** The error for a config.json that cannot be understood, or whose words do not fit a tensor. */
 export function unreadable(message: string, { folder }: Model, tensor?: string): TensorpressError {
   return new TensorpressError('MODEL', message, {
     place: { file: `${folder}/config.json`, ...(tensor === undefined ? {} : { tensor }) },

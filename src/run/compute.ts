@@ -20,7 +20,7 @@ interface Lent {
 
 /** The heavy functions that a modifier is lent, over the weights of a source. */
 export function computeOn(source: Source, { jobs, buffers, report, observers = [] }: Lent): Compute {
-  const observer = (args: QuantizationArgs) => weightObserver(args.observer ?? 'memoryless_minmax', observers)!;
+  const observer = (args: QuantizationArgs) => weightObserver(args.observer, observers)!;
   return {
     async weight({ weight }) {
       const { tensor, dtype, columns } = weight!;

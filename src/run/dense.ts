@@ -3,13 +3,12 @@ import { TensorpressError } from '../errors.js';
 import { DTYPE_BYTES, narrow, widen, type DType, type ModelDType } from '../numerics/dtypes.js';
 import { dequantize } from '../numerics/quantize.js';
 import type { StoredTensor } from '../outputs/safetensors-folder.js';
+import { dtypeName } from '../runtime/model/config.js';
 import type { Model } from '../runtime/model/model.js';
 import { weightGrid } from '../schemes/grids.js';
 import type { CompressedModule } from './compressed.js';
 import { rowPieces, tensorPieces } from './weights.js';
 
-/** The dtypes of a dense model, by the names that config.json has for them. */
-export const DTYPES = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
 /** What rounds to infinity, from there on. */
 const OVERFLOW: Record<ModelDType, number> = { F32: Infinity, BF16: (2 - 2 ** -8) * 2 ** 127, F16: 65520 };
 
@@ -78,16 +77,12 @@ function rounded(x: Float32Array, dtype: ModelDType, tensor: string): Uint8Array
   for (let i = 0; i < x.length; i++) {
     const v = x[i]!;
     if (Math.abs(v) < limit) continue;
-    throw new TensorpressError('TENSOR', `${tensor} holds ${v}, which is out of the range of ${nameOf(dtype)}`, {
+    throw new TensorpressError('TENSOR', `${tensor} holds ${v}, which is out of the range of ${dtypeName(dtype)}`, {
       place: { tensor },
       hint: dtype === 'F32' ? 'the checkpoint is damaged: fetch it again' : 'convert with --dtype float32',
     });
   }
   return narrow(x, dtype);
-}
-
-function nameOf(dtype: ModelDType): string {
-  return Object.entries(DTYPES).find(([, value]) => value === dtype)![0];
 }
 
 function isModelDType(dtype: DType): dtype is ModelDType {

@@ -85,7 +85,7 @@ async function measure(
     dtype,
   );
   const grid = weightGrid(args, rows, columns);
-  const observer = weightObserver(args.observer ?? 'memoryless_minmax', observers)!;
+  const observer = weightObserver(args.observer, observers)!;
   const weight = weightRows(
     inMemory(bytes, [rows, columns], dtype),
     { tensor: 'sample', rows, columns, dtype },

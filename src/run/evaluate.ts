@@ -16,7 +16,7 @@ export interface EvaluateOptions {
   readonly model: string;
   /** A model that it is compared with: what it was made from. */
   readonly against?: string;
-  /** Texts or token ids, see CONTRIBUTING. */
+  /** A file of texts or token ids, see `documents`. */
   readonly data: string;
   /** Tokens of a window. Default: 512. */
   readonly context?: number;

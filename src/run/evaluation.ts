@@ -3,8 +3,6 @@ import { TensorpressError } from '../errors.js';
 import { comparisonIntervals, perplexityInterval } from '../evaluation/bootstrap.js';
 import { perplexityOf } from '../evaluation/next-token.js';
 import { comparisonOf } from '../evaluation/scores.js';
-import type { Engine } from '../runtime/engine/engine.js';
-import { openEngine, type OpenEngine } from '../runtime/engine/open.js';
 import { resolveModel } from '../runtime/model/hub.js';
 import { loadModel } from '../runtime/model/load.js';
 import type { Model } from '../runtime/model/model.js';
@@ -14,6 +12,7 @@ import { batchesOf } from './forward/batches.js';
 import type { Forward } from './forward/forward.js';
 import { runnable, type Runnable } from './forward/runnable.js';
 import { generationsOf } from './generations.js';
+import { withEngine } from './held-engine.js';
 import { judgeAgainst, judgeAlone, type Judge } from './judge.js';
 import { createLogitsOutput } from './logits-output.js';
 import { cachedPerplexity, type CacheOptions, type Measured } from './perplexity-cache.js';
@@ -170,25 +169,6 @@ function peakMemory(): number {
   return process.resourceUsage().maxRSS * 1024;
 }
 
-/** Opens an engine for some work. Native code computes in this thread until it is closed, and ending the thread would end the process. */
-export async function withEngine<T>(
-  options: OpenEngine,
-  stopping: Stopping,
-  work: (engine: Engine) => Promise<T>,
-): Promise<T> {
-  stopping.hold();
-  try {
-    const engine = await openEngine(options);
-    try {
-      return await work(engine);
-    } finally {
-      await engine.close();
-    }
-  } finally {
-    stopping.release();
-  }
-}
-
 function alone(nlls: Float64Array, lengths: readonly number[]): Judgement {
   const interval = perplexityInterval(nlls, lengths);
   return { ...perplexityOf(nlls), intervals: interval && { perplexity: interval }, notes: [] };
@@ -218,6 +198,7 @@ function lengthsOf(windows: readonly { ids: Int32Array; scoredFrom: number }[]):
   return windows.map(({ ids, scoredFrom }) => Math.max(0, ids.length - scoredFrom));
 }
 
+/** @throws TensorpressError MODEL when two models cannot be compared, since their vocabularies differ */
 export function checkPair(own: Runnable, base: Runnable, { name }: Model): void {
   const [mine, others] = [own.decoder.vocabulary, base.decoder.vocabulary];
   if (mine === others) return;

@@ -15,6 +15,7 @@ import { encode } from './encode.js';
 import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
 import { garbageCollector } from './garbage.js';
+import { sha256 } from './hash.js';
 import type { Jobs } from './pool.js';
 import type { Progress } from './progress.js';
 import { Announced, checkedCodes, checkedDense, parameterBytes } from './taken.js';
@@ -124,7 +125,7 @@ async function executePart(
 
   const store = async (output: number, tensor: string, bytes: Uint8Array) => {
     await outputs[output]!.write(tensor, 0, bytes);
-    tensors.push({ output, tensor, sha256: createHash('sha256').update(bytes).digest('hex') });
+    tensors.push({ output, tensor, sha256: sha256(bytes) });
   };
 
   /** A source tensor has been read whole: its hash is an input of the run, and must not change while it lasts. */

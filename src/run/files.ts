@@ -5,6 +5,7 @@ import { diskError, errnoOf, syncFolder } from '../formats/files.js';
 import { readJournal, type JournalHead } from './journal.js';
 import { STATE } from './lock.js';
 
+/** Where the journal of a run folder lies. */
 export const journalPath = (folder: string) => join(folder, STATE, 'journal.jsonl');
 
 /**
@@ -13,6 +14,7 @@ export const journalPath = (folder: string) => join(folder, STATE, 'journal.json
  */
 export type FolderState = 'free' | 'foreign' | 'finished' | 'replacing' | 'unfinished';
 
+/** @throws TensorpressError ARGUMENT when it is no folder, DISK when it cannot be read */
 export async function folderState(folder: string): Promise<FolderState> {
   const names = await listFolder(folder);
   const { head, step } = names.includes(STATE) ? await readJournal(journalPath(folder)) : {};

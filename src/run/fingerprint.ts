@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
 import { TensorpressError } from '../errors.js';
 import type { Source } from '../formats/source.js';
+import { sha256 } from './hash.js';
 import type { Inputs } from './inputs.js';
 
 /** What a run depends on. An unfinished run goes on only when nothing of it has changed. */
@@ -19,8 +19,7 @@ export interface Fingerprint {
   readonly calibration?: { readonly engine: string; readonly processor: string; readonly rows: string };
 }
 
-const sha256 = (data: string | Uint8Array) => createHash('sha256').update(data).digest('hex');
-
+/** @param calibration of a run that needs the model to run */
 export function fingerprintOf(
   source: Source,
   { recipeText, config, carried }: Inputs,

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { syncFolder, writeWhole } from '../formats/files.js';
@@ -8,6 +7,7 @@ import type { Applied, ApplyOptions } from './apply.js';
 import { modelCard } from './card.js';
 import type { PartResult } from './execute.js';
 import { clearOld, journalPath } from './files.js';
+import { sha256 } from './hash.js';
 import { reportHtml } from './html/page.js';
 import { carry, type Inputs } from './inputs.js';
 import type { Journal, JournalHead, Step } from './journal.js';
@@ -84,7 +84,7 @@ export async function finishRun(ending: Ending): Promise<Applied> {
     await syncFolder(output.folder);
   }
   written.push(...(await hashOutputs(folder, head.files.filter(isConfig))));
-  const fingerprint = createHash('sha256').update(JSON.stringify(head.fingerprint)).digest('hex');
+  const fingerprint = sha256(JSON.stringify(head.fingerprint));
   const record = runRecord(prepared, inputs, options, { results, sources, written, report, fingerprint });
   await writeWhole(join(folder, 'run.json'), JSON.stringify(record, null, 2) + '\n');
   await syncFolder(folder).catch(async (error: unknown) => {

@@ -13,6 +13,11 @@ export function pathIn(folder: string, path: string): string {
   return relative(folder, path).split(sep).join('/');
 }
 
+/** SHA-256 in hex. */
+export function sha256(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex');
+}
+
 export interface FileHash {
   readonly path: string;
   readonly sha256: string;

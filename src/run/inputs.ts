@@ -1,5 +1,4 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { createHash } from 'node:crypto';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { TensorpressError } from '../errors.js';
 import { readError, writeWhole } from '../formats/files.js';
@@ -7,7 +6,7 @@ import { parseRecipe } from '../recipe/parse.js';
 import type { Plugin } from '../recipe/plugins/plugins.js';
 import { printRecipe } from '../recipe/print.js';
 import type { Recipe } from '../recipe/recipe.js';
-import { hashFile, makeFolder, pathIn, type FileHash } from './hash.js';
+import { hashFile, makeFolder, pathIn, sha256, type FileHash } from './hash.js';
 import type { Prepared } from './prepare.js';
 
 /** A file that is taken along as it is. */
@@ -144,7 +143,7 @@ export async function carry({ from, to, hash }: Carried, folder: string): Promis
   const target = join(folder, to);
   if ((await realpath(target).catch(() => target)) === (await realpath(from).catch(() => from))) return;
   const data = await readFile(from).catch((error: unknown) => Promise.reject(readError(error, from)));
-  if (createHash('sha256').update(data).digest('hex') !== hash.sha256) {
+  if (sha256(data) !== hash.sha256) {
     throw new TensorpressError('TENSOR', `${from} has changed since this run began`, {
       place: { file: from },
       hint: 'put back what it was and run the same command again, or start over with --force',

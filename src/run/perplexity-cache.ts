@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import type { Model } from '../runtime/model/model.js';
 import type { TokenRows } from '../runtime/text/texts.js';
 import type { Evaluation, Judgement } from './evaluate.js';
 import { weightsOf } from './fingerprint.js';
+import { sha256 } from './hash.js';
 import { VERSION } from './version.js';
 
 /** A judgement, and what it took to come to it. */
@@ -102,8 +103,4 @@ async function writeEntry(folder: string, path: string, key: string, measured: M
 
 function checkOf({ key, measured }: Omit<Entry, 'sha256'>): string {
   return sha256(JSON.stringify([key, measured]));
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Source } from '../formats/source.js';
 import type { ApplyOptions } from './apply.js';
 import type { PartResult } from './execute.js';
-import { hashFile, pathIn, type FileHash } from './hash.js';
+import { hashFile, pathIn, sha256, type FileHash } from './hash.js';
 import type { Inputs } from './inputs.js';
 import type { Prepared } from './prepare.js';
 import type { Report } from './report.js';
@@ -26,6 +26,10 @@ export function runFiles({ outputs }: Prepared, { carried }: Inputs, folder: str
   return files.sort();
 }
 
+/**
+ * Hashes of files, whose paths are relative to the run folder, in their order.
+ * @throws TensorpressError TENSOR when one cannot be read
+ */
 export async function hashOutputs(folder: string, files: readonly string[]): Promise<FileHash[]> {
   const hashes: FileHash[] = [];
   for (const file of files) hashes.push(await hashFile(join(folder, file), file));
@@ -102,5 +106,5 @@ function treeHash({ tensors }: Source, file: string, hashes: ReadonlyMap<string,
     .filter(tensor => tensor.file === file)
     .map(({ name, dtype, shape }) => `${name} ${dtype} ${JSON.stringify(shape)} ${hashes.get(name)}\n`)
     .sort();
-  return createHash('sha256').update(lines.join('')).digest('hex');
+  return sha256(lines.join(''));
 }

@@ -82,6 +82,7 @@ export interface ReportInput {
 /** Modules whose use of codes is shown. */
 const HISTOGRAMS = 8;
 
+/** The report of a run that has not been evaluated. */
 export function buildReport(input: ReportInput): Report {
   const { plan, results, version, date, seconds, peakMemory, calibration } = input;
   const { modules, ...rest } = plan;

@@ -6,8 +6,6 @@ import { syncFolder } from '../formats/files.js';
 import type { Output } from '../outputs/output.js';
 import type { Model } from '../runtime/model/model.js';
 import type { Applied, ApplyOptions } from './apply.js';
-import type { Engine } from '../runtime/engine/engine.js';
-import { openEngine } from '../runtime/engine/open.js';
 import {
   beginCalibration,
   computesWith,
@@ -23,6 +21,7 @@ import { finishRun } from './finish.js';
 import { claimFolder, clearPartials, folderState, journalPath, standing } from './files.js';
 import { readInputs, type Inputs } from './inputs.js';
 import { openJournal, readJournal, startJournal, type Journal, type JournalHead } from './journal.js';
+import { holdEngine } from './held-engine.js';
 import { hiddenFolder, lockFolder, newLock, releaseLock, type Lock } from './lock.js';
 import { createJobs } from './pool.js';
 import { progressMeter } from './progress.js';
@@ -182,28 +181,6 @@ async function underLock(
     for (const output of outputs) await output.close();
     await journal?.close();
   }
-}
-
-/** An engine for a run. Native code computes in this thread until it is closed, so the thread is not ended from outside. */
-async function holdEngine(
-  options: ApplyOptions,
-  stopping: Stopping,
-): Promise<{ engine: Engine; close(): Promise<void> }> {
-  stopping.hold();
-  const engine = await openEngine(options).catch((error: unknown) => {
-    stopping.release();
-    throw error;
-  });
-  let open = true;
-  return {
-    engine,
-    async close() {
-      if (!open) return;
-      open = false;
-      await engine.close();
-      stopping.release();
-    },
-  };
 }
 
 /** Decides under the lock what this run is, and sees to it that the journal says so. */

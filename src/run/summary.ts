@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Diagnostic } from '../errors.js';
 import type { ModuleScheme, PatternUse } from '../modifiers/modifier.js';
 import type { Output } from '../outputs/output.js';
+import { planPasses } from '../recipe/passes.js';
 import type { Plan } from '../recipe/plan.js';
 import { weightedModules } from '../runtime/model/model.js';
 import type { QuantizationArgs } from '../schemes/args.js';
@@ -25,6 +27,21 @@ export interface AttentionSummary {
   readonly queries: QuantizationArgs | null;
   /** Of keys and values. */
   readonly cache: QuantizationArgs;
+}
+
+/** Parts, one after the other, through which the calibration data flow alike. */
+export interface PassesSummary {
+  readonly parts: readonly string[];
+  readonly passes: readonly {
+    /** Which set of hidden states runs through the part. */
+    readonly stream: number;
+    /** Modifiers that observe in it. */
+    readonly observing: readonly string[];
+    /** Modifiers whose edits the part has while it runs. */
+    readonly edited: readonly string[];
+    /** Whether its hidden states go on to the next part. */
+    readonly pushes: boolean;
+  }[];
 }
 
 /** A plan as data for people and programs: what `plan --json` prints. */
@@ -64,6 +81,8 @@ export interface PlanSummary {
   readonly attention: readonly AttentionSummary[];
   /** What calibration data are for: how many values each observer sees. */
   readonly observed: Readonly<Record<string, number>>;
+  /** How they flow; empty where nothing observes. */
+  readonly passes: readonly PassesSummary[];
   /** Bytes of all tensors, of the source and of the first output. */
   readonly size: { readonly before: number; readonly after: number };
   /** Of the whole model, from real buffer lengths. */
@@ -80,6 +99,7 @@ export interface PlanSummary {
   readonly warnings: readonly Diagnostic[];
 }
 
+/** Says of a plan what people and programs want to know. */
 export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Estimate, recipeName: string): PlanSummary {
   const { model, outcome, steps } = plan;
   const [output] = outputs;
@@ -140,6 +160,7 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
       attention === undefined ? [] : [{ module, queries, cache: attention.cache }],
     ),
     observed: countBy(work.flatMap(({ observe }) => observe.map(({ observer }) => observer))),
+    passes: summarizePasses(plan),
     size: { before, after },
     bits_per_weight: (after * 8) / parameters,
     bits_per_quantized_weight:
@@ -154,6 +175,23 @@ export function summarizePlan(plan: Plan, outputs: readonly Output[], cost: Esti
     ),
     warnings: plan.warnings,
   };
+}
+
+function summarizePasses(plan: Plan): PassesSummary[] {
+  const typesOf = (indices: readonly number[]) => indices.map(index => plan.steps[index]!.modifier.type);
+  const groups: { parts: string[]; passes: PassesSummary['passes'] }[] = [];
+  for (const [part, passes] of planPasses(plan)?.parts ?? []) {
+    const own = passes.map(({ stream, wanted, version, pushes }) => ({
+      stream,
+      observing: typesOf(wanted),
+      edited: typesOf(version),
+      pushes,
+    }));
+    const last = groups.at(-1);
+    if (last !== undefined && isDeepStrictEqual(last.passes, own)) last.parts.push(part);
+    else groups.push({ parts: [part], passes: own });
+  }
+  return groups;
 }
 
 function countBy(names: readonly string[]): Record<string, number> {

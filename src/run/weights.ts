@@ -21,6 +21,7 @@ export interface Buffers {
   take(slot: number, use?: number): (bytes: number) => Uint8Array;
 }
 
+/** @param count of slots: pieces that can be under way */
 export function createBuffers(count: number): Buffers {
   const memory = new Map<string, SharedArrayBuffer>();
   return {

@@ -55,9 +55,11 @@ export function nameField<N extends string>(absent: N, names: readonly N[]): Fie
   return { absent, expected: oneOf(names), candidates: names, read };
 }
 
+/** True or false. */
 export const flag = (absent: boolean): Field<boolean> =>
   field(absent, 'true or false', value => (typeof value === 'boolean' ? value : undefined));
 
+/** A whole number, `atLeast` or more. */
 export const wholeNumber = (absent: number, atLeast = -Infinity, expected = 'a whole number'): Field<number> =>
   field(absent, expected, value =>
     Number.isInteger(value) && (value as number) >= atLeast ? (value as number) : undefined,

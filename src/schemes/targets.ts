@@ -16,6 +16,9 @@ export interface Named {
 
 export type MatchedBy = 'name' | 'regex' | 'class';
 
+/** The strongest first. */
+export const RANKS: readonly MatchedBy[] = ['name', 'regex', 'class'];
+
 /**
  * Reads one target. The regular expression is Python's and must match from the start of a name, not to its end (`re.match`); what JavaScript
  * cannot express is a problem. Nothing is matched here.
@@ -45,8 +48,6 @@ export function selects(targets: readonly Pattern[], ignore: readonly Pattern[],
   const match = (pattern: Pattern): boolean => matches(pattern, module) !== undefined;
   return targets.some(match) && !ignore.some(match);
 }
-
-const RANKS: readonly MatchedBy[] = ['name', 'regex', 'class'];
 
 /** The targets that match the module, the one whose scheme wins first: names before regular expressions before classes, each by code point. */
 export function prioritize(targets: readonly Pattern[], module: Named): string[] {

@@ -19,7 +19,7 @@ describe('planLines', () => {
   const rows = (summary: Partial<PlanSummary>) =>
     planLines({ ...plan, modules: [], ...summary }, screen)
       .map(line => line.trim().replace(/ {2,}/g, ' | '))
-      .filter(line => /^(quantize|run with|cache|keep|calibration)/.test(line));
+      .filter(line => /^(quantize|run with|cache|keep|calibration|passes|layers)/.test(line));
 
   it('has a row for each treatment of weights, activations and cache, and says what calibration is for', () => {
     const { weights, input_activations } = preset('FP8', ['Linear'])!;
@@ -41,6 +41,26 @@ describe('planLines', () => {
       'cache | 1 | fp8 tensor',
       'keep | 2 | b, lm_head',
       'calibration | 3 x hessian, 7 x static_minmax',
+    ]);
+  });
+
+  it('says what runs through which parts', () => {
+    const pass = { stream: 0, observing: [] as string[], edited: [] as string[], pushes: false };
+    const observing = { ...pass, observing: ['GPTQModifier'] };
+    const passes = [
+      { parts: ['embedding'], passes: [{ ...pass, pushes: true }] },
+      {
+        parts: ['layers.0', 'layers.1', 'layers.2'],
+        passes: [observing, { ...pass, stream: 1, edited: ['GPTQModifier'], pushes: true }],
+      },
+      { parts: ['layers.3', 'layers.4'], passes: [{ ...observing, pushes: true }] },
+    ];
+    const observed = { hessian: 5 };
+    assert.deepEqual(rows({ observed, passes }), [
+      'calibration | 5 x hessian',
+      'passes | embedding | stream 0: push on',
+      'layers.0 ... layers.2 | stream 0: observe for GPTQModifier, then stream 1: push on with the edits of GPTQModifier',
+      'layers.3, layers.4 | stream 0: observe for GPTQModifier and push on',
     ]);
   });
 

@@ -64,6 +64,11 @@ async function run(
   const losses = new Map<string, number>();
   const factored: number[] = [];
   const compute = plainCompute(new Map(layers.map(({ name, weight }) => [name, weight])));
+  const grams = new Map(
+    layers.flatMap(({ hessian }) =>
+      hessian ? [[hessian, { ...hessian, values: hessian.values.slice(), tokens, sequences }]] : [],
+    ),
+  );
   await gptq.edit(part, {
     options,
     schemes,
@@ -75,8 +80,7 @@ async function run(
         left.splice(asked, 1);
         const { hessian, energy } = layers.find(({ name }) => site === `${name}.input`)!;
         if (observer === 'energy') return Promise.resolve(energy as Result);
-        const { n, values } = hessian!;
-        return Promise.resolve({ n, values: values.slice(), tokens, sequences } as Result);
+        return Promise.resolve(grams.get(hessian!) as Result);
       },
     },
     compute: {

@@ -158,9 +158,9 @@ describe('summarizePlan', () => {
     const options = '{scheme: FP8, ignore: [lm_head], kv_cache_scheme: {num_bits: 8, type: float}}';
     const text = join(tempFolder(), 'a.txt');
     writeFileSync(text, 'some words\n'.repeat(200));
-    const { attention, observed, steps, runtimes } = await plan({
+    const { attention, observed, passes, steps, runtimes } = await plan({
       recipe: writeRecipe(options),
-      model: await writeModel(tinyLlama({ layers: 2 })),
+      model: await writeModel(tinyLlama({ layers: 3 })),
       out: join(tempFolder(), 'out'),
       set: [`calibration.dataset=${text}`],
     });
@@ -169,10 +169,17 @@ describe('summarizePlan', () => {
       [
         ['model.layers.0.self_attn', null, 'float'],
         ['model.layers.1.self_attn', null, 'float'],
+        ['model.layers.2.self_attn', null, 'float'],
       ],
     );
-    assert.deepEqual(observed, { static_minmax: 14 + 4 });
-    assert.equal(steps[0]!.modules, 16);
+    assert.deepEqual(observed, { static_minmax: 21 + 6 });
+    const pass = { stream: 0, observing: ['QuantizationModifier'], edited: [], pushes: true };
+    assert.deepEqual(passes, [
+      { parts: ['embedding'], passes: [{ ...pass, observing: [] }] },
+      { parts: ['layers.0', 'layers.1'], passes: [pass] },
+      { parts: ['layers.2'], passes: [{ ...pass, pushes: false }] },
+    ]);
+    assert.equal(steps[0]!.modules, 24);
     assert.ok(runtimes.every(({ loads }) => loads));
   });
 

@@ -228,6 +228,7 @@ function reportOf(modules: readonly ModuleReport[], layers: number, weights: key
       ],
       attention: [],
       observed: {},
+      passes: [],
       size,
       bits_per_weight: (size.after * 8) / parameters,
       bits_per_quantized_weight: bits,

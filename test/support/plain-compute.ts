@@ -8,11 +8,11 @@ import { weightGrid } from '../../src/schemes/grids.js';
 /** What a run lends to modifiers, in this thread and over weights in memory, by module. */
 export function plainCompute(weights: ReadonlyMap<string, Float32Array>): Compute {
   return {
-    weightObserver: args => weightObserver(args.observer ?? 'memoryless_minmax')!,
+    weightObserver: args => weightObserver(args.observer)!,
     weight: ({ name }) => Promise.resolve(weights.get(name)!.slice()),
     weightRange({ name, weight }, args, importance) {
       const { rows, columns, dtype } = weight!;
-      return weightObserver(args.observer ?? 'memoryless_minmax')!.weightRange!({
+      return weightObserver(args.observer)!.weightRange!({
         weight: weightInMemory(weights.get(name)!, columns, dtype),
         grid: weightGrid(args, rows, columns),
         args,

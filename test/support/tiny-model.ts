@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { narrow, roundArray, type DType, type ModelDType } from '../../src/numerics/dtypes.js';
 import { safetensorsFolder } from '../../src/outputs/safetensors-folder.js';
+import { llamaConfig, llamaTensors } from '../../src/run/testing/model.js';
 import { normal } from './numbers.js';
 import { tempFolder } from './temp.js';
 
@@ -31,8 +32,6 @@ export interface TinyLlama {
   readonly sigma?: number;
 }
 
-const DTYPES = { BF16: 'bfloat16', F16: 'float16', F32: 'float32' };
-
 export function matrix(shape: readonly number[], values: Float32Array, dtype: ModelDType = 'BF16'): TinyTensor {
   return { shape, dtype, bytes: narrow(roundArray(values, dtype), dtype) };
 }
@@ -59,40 +58,11 @@ export function tinyLlama({
   tied,
   sigma = 0.05,
 }: TinyLlama = {}): TinyModel {
-  const tensors: Record<string, TinyTensor> = {};
-  let seed = 1;
-  const add = (name: string, ...shape: number[]) => (tensors[name] = random(shape, seed++, dtype, sigma));
-  add('model.embed_tokens.weight', vocabulary, hidden);
-  for (let i = 0; i < layers; i++) {
-    const at = `model.layers.${i}`;
-    add(`${at}.self_attn.q_proj.weight`, hidden, hidden);
-    add(`${at}.self_attn.k_proj.weight`, hidden / 2, hidden);
-    add(`${at}.self_attn.v_proj.weight`, hidden / 2, hidden);
-    add(`${at}.self_attn.o_proj.weight`, hidden, hidden);
-    add(`${at}.mlp.gate_proj.weight`, intermediate, hidden);
-    add(`${at}.mlp.up_proj.weight`, intermediate, hidden);
-    add(`${at}.mlp.down_proj.weight`, hidden, intermediate);
-    add(`${at}.input_layernorm.weight`, hidden);
-    add(`${at}.post_attention_layernorm.weight`, hidden);
-  }
-  add('model.norm.weight', hidden);
+  const sizes = { hidden, intermediate, layers, vocabulary };
+  const named = [...llamaTensors({ ...sizes, tied: tied === 'absent' || tied === 'equal' })];
+  const tensors = Object.fromEntries(named.map(([name, shape], i) => [name, random(shape, i + 1, dtype, sigma)]));
   if (tied === 'equal') tensors['lm_head.weight'] = tensors['model.embed_tokens.weight']!;
-  else if (tied !== 'absent') add('lm_head.weight', vocabulary, hidden);
-  return {
-    config: {
-      architectures: ['LlamaForCausalLM'],
-      model_type: 'llama',
-      hidden_size: hidden,
-      intermediate_size: intermediate,
-      num_hidden_layers: layers,
-      num_attention_heads: 4,
-      num_key_value_heads: 2,
-      vocab_size: vocabulary,
-      torch_dtype: DTYPES[dtype],
-      tie_word_embeddings: tied !== undefined,
-    },
-    tensors,
-  };
+  return { config: llamaConfig({ ...sizes, tied: tied !== undefined }, dtype), tensors };
 }
 
 /** A Mixtral of random weights: two layers of four experts, of which a token takes two. */

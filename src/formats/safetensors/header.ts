@@ -23,7 +23,7 @@ export interface Header {
 /** The length of the length. */
 export const PREFIX_BYTES = 8;
 /** The limit of safetensors' own reader. */
-export const MAX_HEADER_BYTES = 100_000_000;
+const MAX_HEADER_BYTES = 100_000_000;
 
 const SUB_BYTE = /^F[46](_|$)/;
 const FETCH_AGAIN = 'the file is damaged or was written wrongly: fetch or export it again';

@@ -49,6 +49,7 @@ export interface PartCalibration {
   end(): Promise<SavedStates[]>;
 }
 
+/** Lets data flow from the embedding on. Nothing runs before the first part is entered. */
 export function openCalibration(options: CalibrationOptions): Calibration {
   const { engine, decoder, model, batches, passes, folder, residentBytes, tick, observers = [] } = options;
   const storage: Storage = { folder, ...(residentBytes !== undefined && { residentBytes }) };

@@ -16,6 +16,7 @@ export interface SavedStates {
   readonly generation: string;
 }
 
+/** The file of saved states in a folder. */
 export const statesPath = (folder: string, { stream, generation }: SavedStates): string =>
   join(folder, `${stream}-${generation}`);
 

@@ -21,6 +21,10 @@ export interface Reader {
   ): Promise<Float32Array>;
 }
 
+/**
+ * Reads the weights of a model.
+ * @param schemes of a compressed checkpoint; undefined where no weight is stored as codes
+ */
 export function openReader(model: Model, schemes: Schemes | undefined): Reader {
   const { source } = model;
   /** The last module that was opened: its parameters serve all its pieces. */

@@ -12,6 +12,7 @@ export interface Resident {
   close(): void;
 }
 
+/** Loads weights that stay where the engine computes until they are freed. */
 export function resident(from: { engine: Engine; reader: Reader }): Resident {
   const held = new Map<string, Tensor>();
   return {

@@ -32,6 +32,10 @@ export interface StreamOptions extends Storage {
   readonly width: number;
 }
 
+/**
+ * A stream for batches of hidden states, in memory while they are few, else in a file that goes with it.
+ * @throws TensorpressError DISK when the file cannot be made, read or written
+ */
 export async function openStream(engine: Engine, options: StreamOptions): Promise<Stream> {
   const { batches, width, residentBytes = RESIDENT_BYTES } = options;
   const bytes = batches.reduce((sum, { ids }) => sum + ids.length * width * 4, 0);

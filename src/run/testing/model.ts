@@ -2,7 +2,7 @@ import type { Source, TensorInfo } from '../../formats/source.js';
 import { DTYPE_BYTES, narrow, type ModelDType } from '../../numerics/dtypes.js';
 import { random, type Random } from '../../numerics/random.js';
 import { buildModel } from '../../runtime/model/build.js';
-import { readConfig } from '../../runtime/model/config.js';
+import { dtypeName, readConfig } from '../../runtime/model/config.js';
 import type { Model } from '../../runtime/model/model.js';
 
 export interface TinyModelOptions {
@@ -24,7 +24,43 @@ export interface TinyModelOptions {
   readonly seed?: number;
 }
 
-const TORCH: Readonly<Record<ModelDType, string>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
+type Sizes = Required<Pick<TinyModelOptions, 'hidden' | 'intermediate' | 'layers' | 'vocabulary' | 'tied'>>;
+
+/** Names and shapes of the tensors of a Llama, in the order of its parts. */
+export function* llamaTensors(sizes: Sizes): Generator<[name: string, shape: number[]]> {
+  const { hidden, intermediate, layers, vocabulary, tied } = sizes;
+  yield ['model.embed_tokens.weight', [vocabulary, hidden]];
+  for (let i = 0; i < layers; i++) {
+    const at = `model.layers.${i}`;
+    yield [`${at}.self_attn.q_proj.weight`, [hidden, hidden]];
+    yield [`${at}.self_attn.k_proj.weight`, [hidden / 2, hidden]];
+    yield [`${at}.self_attn.v_proj.weight`, [hidden / 2, hidden]];
+    yield [`${at}.self_attn.o_proj.weight`, [hidden, hidden]];
+    yield [`${at}.mlp.gate_proj.weight`, [intermediate, hidden]];
+    yield [`${at}.mlp.up_proj.weight`, [intermediate, hidden]];
+    yield [`${at}.mlp.down_proj.weight`, [hidden, intermediate]];
+    yield [`${at}.input_layernorm.weight`, [hidden]];
+    yield [`${at}.post_attention_layernorm.weight`, [hidden]];
+  }
+  yield ['model.norm.weight', [hidden]];
+  if (!tied) yield ['lm_head.weight', [vocabulary, hidden]];
+}
+
+/** Its config.json: four heads, of which two share a key and a value. */
+export function llamaConfig({ hidden, intermediate, layers, vocabulary, tied }: Sizes, dtype: ModelDType) {
+  return {
+    architectures: ['LlamaForCausalLM'],
+    model_type: 'llama',
+    hidden_size: hidden,
+    intermediate_size: intermediate,
+    num_hidden_layers: layers,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    vocab_size: vocabulary,
+    torch_dtype: dtypeName(dtype),
+    tie_word_embeddings: tied,
+  };
+}
 
 /** A Llama of random weights, in memory: an embedding, a few layers, a head. */
 export function tinyModel({
@@ -37,38 +73,16 @@ export function tinyModel({
   weights = {},
   seed = 0,
 }: TinyModelOptions = {}): Promise<Model> {
+  const sizes = { hidden, intermediate, layers, vocabulary, tied };
+  const config = { ...llamaConfig(sizes, dtype), rms_norm_eps: 1e-5 };
   const tensors = new Map<string, { info: TensorInfo; bytes: Uint8Array }>();
-  const add = (name: string, ...shape: number[]) => {
+  for (const [name, shape] of llamaTensors(sizes)) {
     const count = shape.reduce((product, size) => product * size, 1);
     const values = Float32Array.from(weights[name] ?? normal(count, random(seed, name)));
     if (values.length !== count) throw new RangeError(`${name} has ${count} numbers, not ${values.length}`);
     const info = { name, dtype, shape, bytes: count * DTYPE_BYTES[dtype], file: 'memory' };
     tensors.set(name, { info, bytes: narrow(values, dtype) });
-  };
-  add('model.embed_tokens.weight', vocabulary, hidden);
-  for (let i = 0; i < layers; i++) {
-    const at = `model.layers.${i}`;
-    for (const name of ['q', 'o']) add(`${at}.self_attn.${name}_proj.weight`, hidden, hidden);
-    for (const name of ['k', 'v']) add(`${at}.self_attn.${name}_proj.weight`, hidden / 2, hidden);
-    for (const name of ['gate', 'up']) add(`${at}.mlp.${name}_proj.weight`, intermediate, hidden);
-    add(`${at}.mlp.down_proj.weight`, hidden, intermediate);
-    for (const name of ['input', 'post_attention']) add(`${at}.${name}_layernorm.weight`, hidden);
   }
-  add('model.norm.weight', hidden);
-  if (!tied) add('lm_head.weight', vocabulary, hidden);
-  const config = {
-    architectures: ['LlamaForCausalLM'],
-    model_type: 'llama',
-    hidden_size: hidden,
-    intermediate_size: intermediate,
-    num_hidden_layers: layers,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    vocab_size: vocabulary,
-    rms_norm_eps: 1e-5,
-    torch_dtype: TORCH[dtype],
-    tie_word_embeddings: tied,
-  };
   const source: Source = {
     tensors: new Map([...tensors].map(([name, { info }]) => [name, info])),
     files: [],

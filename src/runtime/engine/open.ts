@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises';
 import { TensorpressError } from '../../errors.js';
 import type { Device, Engine, EngineName, EngineOptions } from './engine.js';
 import type { OnnxDevice } from './onnx/runtime.js';
@@ -20,13 +19,8 @@ interface Opener {
 const OPENERS: Readonly<Record<EngineName, Opener>> = {
   onnx: {
     devices: ['cpu', 'webgpu', 'cuda'],
-    async open(device, options) {
-      const { createOnnxEngine } = await import('./onnx/engine.js');
-      return createOnnxEngine({
-        device: device === 'auto' ? await bestOnnxDevice() : (device as OnnxDevice),
-        ...options,
-      });
-    },
+    open: async (device, options) =>
+      (await import('./onnx/engine.js')).createOnnxEngine({ device: device as 'auto' | OnnxDevice, ...options }),
   },
   tfjs: {
     devices: ['cpu', 'wasm', 'cuda'],
@@ -38,18 +32,8 @@ const OPENERS: Readonly<Record<EngineName, Opener>> = {
   },
 };
 
-/** The first real GPU, else the processor. Where the system shows no GPU nothing is tried: that would take a process and a second. */
-async function bestOnnxDevice(): Promise<OnnxDevice> {
-  if (process.platform === 'linux' && !(await hasGpuFiles())) return 'cpu';
-  const { probeOnnx } = await import('./onnx/probe.js');
-  return (await probeOnnx()).find(({ available, software }) => available && !software)!.device;
-}
-
-const hasGpuFiles = async () =>
-  (await readdir('/dev').catch(() => [])).some(name => /^(dri|nvidia|kfd|dxg|mali|kgsl)/.test(name));
-
 /**
- * Loads an engine, and nothing of the others.
+ * Loads an engine, and no library of the others.
  * @throws TensorpressError ARGUMENT for a device that the engine does not compute on; ENGINE when engine or device are missing here
  */
 export async function openEngine({ engine = 'onnx', device = 'auto', threads }: OpenEngine = {}): Promise<Engine> {

@@ -52,7 +52,7 @@ export function readAttention(
 }
 
 /** q, k and v by three Linears, and norms of each head of q and k. */
-export function project(
+function project(
   g: Draft,
   x: Value,
   { hidden, heads, kvHeads, headDim, rope, bias, norm }: Attention,

@@ -34,7 +34,13 @@ export const QUANTIZATION_KEYS = ['quantization_config', 'compression_config'];
 export const MAX_CONFIG_BYTES = 16_000_000;
 
 const NAME = /^\w[\w.-]{0,199}$/;
-const DTYPES: Readonly<Record<string, ModelDType>> = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' };
+/** The dtypes of a model, by the names that config.json has for them. */
+export const DTYPES = { float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const;
+
+/** `bfloat16` for BF16. */
+export function dtypeName(dtype: ModelDType): string {
+  return Object.entries(DTYPES).find(([, known]) => known === dtype)![0];
+}
 
 /**
  * Reads config.json in the spelling of transformers 5 or of earlier versions.
@@ -68,7 +74,8 @@ export function readConfig(text: string | Uint8Array, file = 'config.json'): Mod
     tied:
       entry(raw, 'tie_word_embeddings', file, isBoolean, 'true or false') ??
       entry(decoder, 'tie_word_embeddings', file, isBoolean, 'true or false'),
-    dtype: dtype === undefined ? undefined : DTYPES[dtype.replace(/^torch\./, '')],
+    dtype:
+      dtype === undefined ? undefined : (DTYPES as Readonly<Record<string, ModelDType>>)[dtype.replace(/^torch\./, '')],
     quantization: find(QUANTIZATION_KEYS, isRecord, 'an object'),
   };
 }

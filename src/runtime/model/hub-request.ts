@@ -50,6 +50,7 @@ function connectionError(
   });
 }
 
+/** The error for a download that its signal has ended. */
 export function stopped(what: string): TensorpressError {
   return new TensorpressError('INTERRUPTED', `the download of ${what} was stopped`, {
     hint: 'run the same command again: it continues where it stopped',

@@ -69,7 +69,10 @@ export interface Model {
   readonly companions: readonly string[];
 }
 
-/** Modules that own a weight which may be quantized, in tree order. */
-export function weightedModules(model: Model): (Module & { readonly weight: Weight })[] {
-  return model.modules.filter((module): module is Module & { weight: Weight } => module.weight !== undefined);
+/** A module with a weight. */
+export type WeightedModule = Module & { readonly weight: Weight };
+
+/** Modules with a weight that may be quantized, in tree order. */
+export function weightedModules(model: Model): WeightedModule[] {
+  return model.modules.filter((module): module is WeightedModule => module.weight !== undefined);
 }

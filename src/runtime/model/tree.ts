@@ -14,7 +14,7 @@ export function module(classes: string | readonly string[], children: Readonly<R
 }
 
 /** A torch.nn.ModuleList. */
-export function list(length: number, item: (index: number) => Node, classes: readonly string[] = ['ModuleList']): Node {
+function list(length: number, item: (index: number) => Node, classes: readonly string[] = ['ModuleList']): Node {
   return module(classes, Object.fromEntries(Array.from({ length }, (_, i) => [String(i), item(i)])));
 }
 

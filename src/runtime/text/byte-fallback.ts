@@ -1,5 +1,5 @@
 /** The name of a byte among the tokens of a vocabulary with byte fallback. */
-export function byteToken(byte: number): string {
+function byteToken(byte: number): string {
   return `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
 }
 

@@ -9,15 +9,6 @@ export interface ChatMessage {
   readonly [key: string]: unknown;
 }
 
-export interface ChatOptions {
-  /** End with the opening of the assistant's turn. Default: false. */
-  readonly addGenerationPrompt?: boolean;
-  /** What `strftime_now` shows, in UTC. Default: the time of the call. */
-  readonly clock?: () => Date;
-  /** More variables for the template. */
-  readonly variables?: Readonly<Record<string, unknown>>;
-}
-
 export interface ChatSources {
   /** tokenizer_config.json; its `chat_template` is the template, or a list of named ones. */
   readonly config: Readonly<Record<string, unknown>>;
@@ -34,15 +25,15 @@ export interface ChatSources {
 /**
  * The chat template of a model as a function, undefined when it has none. The template is read at the first call, so that a template that
  * nobody uses stops nobody.
+ * @param clock what `strftime_now` shows, in UTC. Default: the time of the call
  * @throws TensorpressError MODEL when the template is not valid, ARGUMENT when it refuses the messages
  */
-export function chatTemplate({ config, file, processor, tokens, place }: ChatSources) {
+export function chatTemplate({ config, file, processor, tokens, place }: ChatSources, clock = () => new Date()) {
   const source = file ?? named(processor['chat_template']) ?? named(config['chat_template']);
   if (source === undefined) return undefined;
   let template: JinjaTemplate | undefined;
 
-  return (messages: readonly ChatMessage[], options: ChatOptions = {}): string => {
-    const { addGenerationPrompt = false, clock = () => new Date(), variables = {} } = options;
+  return (messages: readonly ChatMessage[]): string => {
     try {
       template ??= new jinja.Template(source);
     } catch (error) {
@@ -60,9 +51,8 @@ export function chatTemplate({ config, file, processor, tokens, place }: ChatSou
         tools: null,
         documents: null,
         strftime_now: (format: string) => strftime(format, clock()),
-        ...variables,
         messages,
-        add_generation_prompt: addGenerationPrompt,
+        add_generation_prompt: false,
       });
     } catch (error) {
       throw new TensorpressError('ARGUMENT', `the chat template refuses the messages: ${messageOf(error)}`, {

@@ -17,6 +17,7 @@ type Decode = (tokens: readonly string[]) => readonly string[];
 
 const PLAIN_NORMALIZERS = new Set(['NFC', 'NFD', 'NFKC', 'NFKD', 'Lowercase', 'Prepend', 'Replace']);
 
+/** The `normalizer` of a tokenizer.json as a function; null leaves texts as they are. One that is not known is refused. */
 export function normalizer(config: unknown, refuse: Refuse): Normalize {
   if (config == null) return text => text;
   const { type, json } = typed(config, 'normalizer', refuse);
@@ -49,6 +50,7 @@ function withoutEnd(text: string): string {
   return text.slice(0, end);
 }
 
+/** Its `pre_tokenizer`: how a text is cut into pieces that are tokenized apart. */
 export function preTokenizer(config: unknown, refuse: Refuse): PreTokenize {
   if (config == null) return text => [text];
   const { type, json } = typed(config, 'pre-tokenizer', refuse);
@@ -147,6 +149,7 @@ function merge(parts: readonly Part[], joins: (part: Part, before: Part) => bool
 
 const PLAIN_DECODERS = new Set(['BPEDecoder', 'Replace', 'Fuse', 'Strip', 'WordPiece']);
 
+/** Its `decoder`: what tokens become before they are put together. */
 export function decoder(config: unknown, refuse: Refuse): Decode {
   if (config == null) return tokens => [tokens.join(' ')];
   const { type, json } = typed(config, 'decoder', refuse);

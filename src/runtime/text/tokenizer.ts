@@ -1,15 +1,18 @@
-import { createHash } from 'node:crypto';
 import * as promises from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { TensorpressError } from '../../errors.js';
-import { errnoOf } from '../../formats/files.js';
-import { printable } from '../../formats/printable.js';
 import { isCount, isRecord } from '../../formats/records.js';
 import type { AddedToken } from './added-tokens.js';
-import { chatTemplate, type ChatMessage, type ChatOptions } from './chat.js';
+import { chatTemplate, type ChatMessage } from './chat.js';
 import type { Refuse } from './models.js';
 import { encoder, type Pipeline } from './pipeline.js';
 import { readSentencePiece, sentencePiecePipeline, type SentencePieceModel } from './sentencepiece.js';
+import {
+  parseJson,
+  readTokenizerFiles,
+  TEMPLATE,
+  type Json,
+  type TokenizerFiles,
+  type TokenizerFs,
+} from './tokenizer-files.js';
 import { addedToken, readTokenizerJson } from './tokenizer-json.js';
 
 export interface Tokenizer {
@@ -20,40 +23,23 @@ export interface Tokenizer {
   encode(text: string, options?: { specials?: boolean }): number[];
   /** As the model's own software tokenizes a prompt: special tokens parsed, and those put around it that the tokenizer puts around a text. */
   encodeWithSpecials(text: string): number[];
-  /** @param options.specials keep special tokens, by name. Default: true. */
-  decode(ids: ArrayLike<number>, options?: { specials?: boolean }): string;
-  /** Highest id + 1. */
-  readonly vocabulary: number;
+  /** The text of token ids, special tokens by name. */
+  decode(ids: ArrayLike<number>): string;
   readonly bos: number | undefined;
   /** Every token that ends a text: generation_config.json's, and the tokenizer's own. */
   readonly eos: readonly number[];
   /** Whether `encodeWithSpecials` begins with `bos`. */
   readonly addsBos: boolean;
   /** A conversation as one text, by the model's chat template; undefined when it has none. */
-  readonly chat: ((messages: readonly ChatMessage[], options?: ChatOptions) => string) | undefined;
-  /** Over the lines `name sha256` of the files that were read. */
-  readonly sha256: string;
-  /** Those files. */
-  readonly files: readonly { readonly name: string; readonly sha256: string }[];
+  readonly chat: ((messages: readonly ChatMessage[]) => string) | undefined;
 }
 
 export interface TokenizerOptions {
   /** Rows of the model's embedding: no id may be as large. */
   readonly vocabulary?: number;
   /** Default: node:fs/promises. */
-  readonly fs?: Pick<typeof promises, 'readFile' | 'readdir'>;
+  readonly fs?: TokenizerFs;
 }
-
-type Json = Readonly<Record<string, unknown>>;
-
-const SMALL_FILES = [
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'generation_config.json',
-  'chat_template.json',
-];
-const TEMPLATE = 'chat_template.jinja';
 
 /**
  * Opens the tokenizer of a model folder: tokenizer.json, or where there is none SentencePiece's tokenizer.model.
@@ -63,74 +49,47 @@ export async function loadTokenizer(
   folder: string,
   { vocabulary, fs = promises }: TokenizerOptions = {},
 ): Promise<Tokenizer> {
-  const path = resolve(folder);
-  const names = await listNames(path, folder, fs);
-  const main = ['tokenizer.json', 'tokenizer.model'].find(name => names.includes(name));
-  if (main === undefined) {
-    throw new TensorpressError('MODEL', `${printable(folder)} holds no tokenizer.json and no tokenizer.model`, {
-      place: { file: path },
-      hint: withoutTokenizer(names),
-    });
-  }
-  const contents = new Map<string, Buffer>();
-  for (const name of [main, ...SMALL_FILES, TEMPLATE]) {
-    if (names.includes(name)) contents.set(name, await readWhole(join(path, name), name, fs));
-  }
-  const json = (name: string): Json => {
-    const bytes = contents.get(name);
-    if (bytes === undefined) return {};
-    const value = parse(bytes, refuser(path, name));
-    return isRecord(value) ? value : refuser(path, name)('is not an object');
-  };
-  const small = Object.fromEntries(SMALL_FILES.map(name => [name, json(name)]));
-  const template = contents.get(TEMPLATE);
-  const refuse = refuser(path, main);
-  const hashes = [...contents].map(([name, bytes]) => ({ name, sha256: sha256(bytes) }));
-  const config = small['tokenizer_config.json']!;
-  const { pipeline, model } = readPipeline(contents.get(main)!, main, config, refuse);
-  const withExtra = addExtra(pipeline, config, small['added_tokens.json']!, refuser(path, 'tokenizer_config.json'));
+  const { main, small, template, placeOf, refuser } = await readTokenizerFiles(folder, fs);
+  const refuse = refuser(main.name);
+  const config = small['tokenizer_config.json'];
+  const { pipeline, model } = readPipeline(main, config, refuse);
+  const withExtra = addExtra(pipeline, config, small['added_tokens.json'], refuser('tokenizer_config.json'));
 
   const specials = { ...small['special_tokens_map.json'], ...withoutNulls(config) };
   const idOf = (name: string) => idOfToken(withExtra, contentOf(specials[name]));
-  const generation = small['generation_config.json']!;
+  const generation = small['generation_config.json'];
   const bos = idOf('bos_token') ?? (model && model.bos >= 0 ? model.bos : oneId(generation['bos_token_id']));
   const ownEos = idOf('eos_token') ?? (model && model.eos >= 0 ? model.eos : undefined);
   const eos = [...new Set([...idList(generation['eos_token_id']), ...(ownEos === undefined ? [] : [ownEos])])];
   const fitted = fit(withExtra, [bos, ...eos], vocabulary, refuse);
   const { prefix, suffix } = around(fitted, { config, model, bos, eos: ownEos });
   const encode = encoder(fitted);
-  const specialIds = new Set(fitted.added.flatMap(({ id, special }) => (special ? [id] : [])));
 
   return {
     encode: (text, options) => encode(text, options?.specials ?? false),
     encodeWithSpecials: text => [...prefix, ...encode(text, true), ...suffix],
-    decode: (ids, options) => {
-      const shown = Array.from(ids).filter(id => options?.specials !== false || !specialIds.has(id));
-      return fitted.decode(shown.map(id => fitted.tokens[id] ?? ''));
-    },
-    vocabulary: fitted.tokens.length,
+    decode: ids => fitted.decode(Array.from(ids, id => fitted.tokens[id] ?? '')),
     bos,
     eos,
     addsBos: bos !== undefined && prefix[0] === bos,
     chat: chatTemplate({
       config,
-      file: template?.toString('utf8'),
-      processor: small['chat_template.json']!,
+      file: template,
+      processor: small['chat_template.json'],
       tokens: Object.fromEntries(
         Object.entries(specials).flatMap(([name, value]) => {
           const content = name.endsWith('_token') ? contentOf(value) : undefined;
           return content === undefined ? [] : [[name, content]];
         }),
       ),
-      place: { file: join(path, template === undefined ? 'tokenizer_config.json' : TEMPLATE) },
+      place: placeOf(template === undefined ? 'tokenizer_config.json' : TEMPLATE),
     }),
-    sha256: sha256(hashes.map(({ name, sha256: hash }) => `${name} ${hash}\n`).join('')),
-    files: hashes,
   };
 }
 
-function readPipeline(bytes: Buffer, name: string, config: Json, refuse: Refuse) {
-  if (name === 'tokenizer.json') return { pipeline: readTokenizerJson(parse(bytes, refuse), refuse), model: undefined };
+function readPipeline({ name, bytes }: TokenizerFiles['main'], config: Json, refuse: Refuse) {
+  if (name === 'tokenizer.json')
+    return { pipeline: readTokenizerJson(parseJson(bytes, refuse), refuse), model: undefined };
   const model = readSentencePiece(bytes, refuse);
   const dummyPrefix = config['add_prefix_space'] === false ? false : model.dummyPrefix;
   return { pipeline: sentencePiecePipeline({ ...model, dummyPrefix }, refuse), model };
@@ -229,59 +188,4 @@ function oneId(value: unknown): number | undefined {
 
 function idList(value: unknown): number[] {
   return (Array.isArray(value) ? (value as readonly unknown[]) : [value]).filter(isCount);
-}
-
-function withoutTokenizer(names: readonly string[]): string {
-  const others = ['vocab.json', 'vocab.txt', 'tekken.json', 'tiktoken.model', 'qwen.tiktoken'];
-  const other = others.find(name => names.includes(name));
-  return other === undefined
-    ? "copy the tokenizer's files into the folder, or give the text as token ids in a .json file"
-    : `${other} alone is not read: save the tokenizer once with transformers, which writes tokenizer.json`;
-}
-
-function refuser(folder: string, name: string): Refuse {
-  return problem => {
-    throw new TensorpressError('MODEL', `${name} ${problem}`, {
-      place: { file: join(folder, name) },
-      hint: "fetch the tokenizer's files again from where the model came from, or give the text as token ids in a .json file",
-    });
-  };
-}
-
-function parse(bytes: Buffer, refuse: Refuse): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    return refuse('is damaged: it is not JSON');
-  }
-}
-
-function sha256(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
-}
-
-async function listNames(path: string, shown: string, fs: Pick<typeof promises, 'readdir'>): Promise<string[]> {
-  try {
-    return await fs.readdir(path);
-  } catch (error) {
-    const missing = errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR';
-    const problem = missing ? `there is no model folder ${printable(shown)}` : `${printable(shown)} may not be read`;
-    throw new TensorpressError('MODEL', problem, {
-      place: { file: path },
-      hint: 'give the folder that holds the model and its tokenizer',
-      cause: error,
-    });
-  }
-}
-
-async function readWhole(path: string, name: string, fs: Pick<typeof promises, 'readFile'>): Promise<Buffer> {
-  try {
-    return await fs.readFile(path);
-  } catch (error) {
-    throw new TensorpressError('MODEL', `${name} cannot be read (${errnoOf(error) ?? String(error)})`, {
-      place: { file: path },
-      hint: 'the download is incomplete: fetch the model again, or check the permissions of the file',
-      cause: error,
-    });
-  }
 }

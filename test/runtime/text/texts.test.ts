@@ -13,13 +13,10 @@ const letters: Tokenizer = {
   encode: (text, options) => Array.from(text, letter => (letter.codePointAt(0)! % 90) + (options?.specials ? 100 : 0)),
   encodeWithSpecials: () => assert.fail('texts get no special tokens around them'),
   decode: () => '',
-  vocabulary: 200,
   bos: undefined,
   eos: [],
   addsBos: false,
   chat: messages => messages.map(({ role, content }) => `${role}:${String(content)}`).join('|'),
-  sha256: '',
-  files: [],
 };
 const options = { tokenizer: () => Promise.resolve(letters), vocabulary: 200 };
 const idsOf = (rows: TokenRows) => rows.rows.map(({ ids }) => [...ids]);

@@ -74,15 +74,8 @@ describe('loadTokenizer', () => {
     });
 
     it('knows what the files say', () => {
-      const { vocabulary, bos, eos, addsBos, chat, files } = tokenizer;
-      assert.deepEqual(
-        { vocabulary, bos, eos, addsBos, chat },
-        { vocabulary: 4096, bos: 0, eos: [0], addsBos: false, chat: undefined },
-      );
-      assert.deepEqual(
-        files.map(({ name }) => name),
-        ['tokenizer.json', 'tokenizer_config.json', 'generation_config.json'],
-      );
+      const { bos, eos, addsBos, chat } = tokenizer;
+      assert.deepEqual({ bos, eos, addsBos, chat }, { bos: 0, eos: [0], addsBos: false, chat: undefined });
     });
 
     it('gives the ids of the golden cases, and tokenizes their texts back', function () {
@@ -106,7 +99,7 @@ describe('loadTokenizer', () => {
     it('takes the name of a special token for text unless asked', () => {
       assert.ok(!tokenizer.encode('a<|endoftext|>').includes(0));
       assert.deepEqual(tokenizer.encode('a<|endoftext|>', { specials: true }), [65, 0]);
-      assert.equal(tokenizer.decode([65, 0], { specials: false }), 'a');
+      assert.equal(tokenizer.decode([65, 0]), 'a<|endoftext|>');
     });
   });
 
@@ -174,23 +167,15 @@ describe('loadTokenizer', () => {
       'generation_config.json': { eos_token_id: [2, 601] },
     });
     const tokenizer = await loadTokenizer(folder);
-    assert.equal(tokenizer.vocabulary, 602);
     assert.deepEqual(tokenizer.eos, [2, 601]);
     assert.deepEqual(tokenizer.encode('<tool>'), [600]);
     assert.deepEqual(tokenizer.encodeWithSpecials('<tool><|end|>'), [600, 601, 601]);
   });
 
-  it('hashes the files it read', async () => {
-    const one = await loadTokenizer(folderWith({ 'tokenizer.json': letters() }));
-    const same = await loadTokenizer(folderWith({ 'tokenizer.json': letters(), 'notes.txt': 'x' }));
-    const other = await loadTokenizer(folderWith({ 'tokenizer.json': letters(), 'tokenizer_config.json': {} }));
-    assert.equal(one.sha256, same.sha256);
-    assert.notEqual(one.sha256, other.sha256);
-  });
-
   it('refuses a tokenizer that does not fit the vocabulary, but for special tokens that text cannot become', async () => {
     const folder = folderWith({ 'tokenizer.json': letters() });
-    assert.equal((await loadTokenizer(folder, { vocabulary: 5 })).vocabulary, 5);
+    const { encode } = await loadTokenizer(folder, { vocabulary: 5 });
+    assert.deepEqual(encode('<s>abc', { specials: true }), [4]);
     await fails(folder, /^tokenizer\.json has ids up to 5, but the model's vocabulary has 4 tokens$/, /./, 4);
     writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify({ bos_token: '<s>' }));
     await fails(folder, /vocabulary has 5 tokens$/, /./, 5);

@@ -20,9 +20,10 @@ export interface Wire {
   readonly shape: readonly Dim[];
 }
 
+/** Attributes of a node. */
 export const int = (value: number): OnnxAttribute => ({ int: value });
 export const float = (value: number): OnnxAttribute => ({ float: value });
-export const ints = (...values: number[]): OnnxAttribute => ({ ints: values });
+const ints = (...values: number[]): OnnxAttribute => ({ ints: values });
 
 /** Adding and subtracting it rounds a float32 of magnitude below 2^22 to the nearest integer, ties to even. */
 const ROUND = 1.5 * 2 ** 23;

@@ -4,32 +4,24 @@ import { TensorpressError } from '../../../errors.js';
 import type { Engine, EngineOptions } from '../engine.js';
 import { gpuMemory, hostMemory } from './memory.js';
 import { OnnxProgram } from './program.js';
-import { askDevice } from './probe.js';
+import { askDevice, bestDevice, howToGet, type Gpu } from './probe.js';
 import { loadOnnxruntime, onnxruntimeVersion, sessionOptions, type OnnxDevice } from './runtime.js';
 
 export interface OnnxOptions extends EngineOptions {
-  readonly device: OnnxDevice;
+  /** `auto`: a real GPU, else cpu. */
+  readonly device: 'auto' | OnnxDevice;
 }
-
-/** The way out where a device is missing. */
-const MISSING: Readonly<Record<OnnxDevice, string>> = {
-  cpu: 'install onnxruntime-node again',
-  webgpu: 'install the driver of the GPU and, on Linux, libvulkan1; or use --device cpu',
-  cuda: 'install CUDA 12, cuDNN 9 and the CUDA provider of onnxruntime-node 1.30.0; or use --device webgpu or cpu',
-};
 
 /**
  * onnxruntime as an engine. Weights are inputs of a session, so one session serves all layers of equal structure. A run blocks its thread.
  * @throws TensorpressError ENGINE where onnxruntime or the device is missing
  */
-export async function createOnnxEngine({ device, threads = availableParallelism() }: OnnxOptions): Promise<Engine> {
+export async function createOnnxEngine({
+  device: wanted,
+  threads = availableParallelism(),
+}: OnnxOptions): Promise<Engine> {
   const ort = await loadOnnxruntime();
-  const { error }: { error?: string } = device === 'cpu' ? {} : await askDevice(device); // elsewhere first: a driver may crash, and some print
-  if (error !== undefined)
-    throw new TensorpressError('ENGINE', `onnxruntime finds no ${device} device here`, {
-      hint: MISSING[device],
-      cause: new Error(error),
-    });
+  const device = wanted === 'auto' ? await bestDevice() : wanted === 'cpu' ? wanted : await tried(wanted);
   const shared = sessionOptions(threads);
   const options: InferenceSession.SessionOptions =
     device === 'cpu' ? shared : { ...shared, executionProviders: [device, 'cpu'] };
@@ -55,4 +47,14 @@ export async function createOnnxEngine({ device, threads = availableParallelism(
       await memory.close();
     },
   };
+}
+
+/** In a process of its own first: a driver may crash, and some print. */
+async function tried(device: Gpu): Promise<OnnxDevice> {
+  const { error } = await askDevice(device);
+  if (error === undefined) return device;
+  throw new TensorpressError('ENGINE', `onnxruntime finds no ${device} device here`, {
+    hint: `${howToGet(device)}; or use --device ${device === 'cuda' ? 'webgpu or cpu' : 'cpu'}`,
+    cause: new Error(error),
+  });
 }

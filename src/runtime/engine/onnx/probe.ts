@@ -25,10 +25,19 @@ interface Answer {
   readonly open: readonly string[];
 }
 
+export type Gpu = Exclude<OnnxDevice, 'cpu'>;
+
+const WHY: Readonly<Record<Gpu, string>> = {
+  cuda: 'the CUDA provider is not installed, or finds no GPU',
+  webgpu: 'no GPU with a driver for Vulkan, Metal or Direct3D 12 was found',
+};
+
 const SOFTWARE = 'a software GPU';
 const SECONDS = 20;
 /** Stands before what the child process found. */
 const ANSWER = 'answer: ';
+/** How the names of GPUs begin below /dev. */
+const GPU_FILES = 'dri|nvidia|kfd|dxg|mali|kgsl';
 
 /** Makes a session that does nothing, then lists what files of GPUs are open: a driver that computes on the processor opens none. */
 const CHILD = `
@@ -40,7 +49,7 @@ const CHILD = `
   const ort = require(path);
   ort.env.logLevel = 'fatal';
   ort.InferenceSession.create(Buffer.from(model, 'base64'), { executionProviders: [device], logSeverityLevel: 4 }).then(
-    () => say({ open: files().filter(name => /^\\/dev\\/(dri\\/|nvidia|kfd|dxg|mali|kgsl)/.test(name)) }),
+    () => say({ open: files().filter(name => /^\\/dev\\/(${GPU_FILES})/.test(name)) }),
     error => say({ open: [], error: String(error.message) }),
   );
 `;
@@ -49,43 +58,50 @@ const CHILD = `
  * The devices that onnxruntime computes on here, best first. GPUs are tried in processes of their own, because drivers may crash; nothing is
  * printed.
  */
-export async function probeOnnx({ env = process.env }: { env?: NodeJS.ProcessEnv } = {}): Promise<OnnxDeviceFinding[]> {
+export async function probeOnnx(): Promise<OnnxDeviceFinding[]> {
   const name = `onnxruntime ${onnxruntimeVersion()}`;
-  const [cuda, webgpu, gpu] = await Promise.all([askDevice('cuda', env), askDevice('webgpu', env), gpuName()]);
+  const [cuda, webgpu, gpu] = await Promise.all([askDevice('cuda'), askDevice('webgpu'), gpuName()]);
   const software = process.platform === 'linux' && webgpu.error === undefined && webgpu.open.length === 0;
   return [
-    finding('cuda', `${name} on cuda`, cuda, gpu, {
-      why: 'the CUDA provider is not installed, or finds no GPU',
-      hint: `install CUDA 12, cuDNN 9 and the CUDA provider of onnxruntime-node ${onnxruntimeVersion()}`,
-    }),
-    finding('webgpu', `${name} on webgpu`, webgpu, software ? SOFTWARE : gpu, {
-      why: 'no GPU with a driver for Vulkan, Metal or Direct3D 12 was found',
-      hint:
-        process.platform === 'linux' ? 'install libvulkan1 and the driver of the GPU' : 'install the driver of the GPU',
-    }),
+    finding('cuda', name, cuda, gpu),
+    finding('webgpu', name, webgpu, software ? SOFTWARE : gpu),
     { device: 'cpu', available: true, software: false, description: `${name} on cpu` },
   ];
 }
 
-function finding(
-  device: OnnxDevice,
-  name: string,
-  { error }: Answer,
-  gpu: string,
-  missing: { readonly why: string; readonly hint: string },
-): OnnxDeviceFinding {
-  if (error !== undefined) return { device, available: false, software: false, description: name, ...missing };
-  return { device, available: true, software: gpu === SOFTWARE, description: `${name} (${gpu})` };
+function finding(device: Gpu, name: string, { error }: Answer, gpu: string): OnnxDeviceFinding {
+  const description = `${name} on ${device}`;
+  if (error === undefined)
+    return { device, available: true, software: gpu === SOFTWARE, description: `${description} (${gpu})` };
+  return { device, available: false, software: false, description, why: WHY[device], hint: howToGet(device) };
 }
+
+/** How to get a device that is missing. */
+export function howToGet(device: Gpu): string {
+  if (device === 'cuda')
+    return `install CUDA 12, cuDNN 9 and the CUDA provider of onnxruntime-node ${onnxruntimeVersion()}`;
+  return process.platform === 'linux'
+    ? 'install libvulkan1 and the driver of the GPU'
+    : 'install the driver of the GPU';
+}
+
+/** The first real GPU, else the processor. Where Linux shows no GPU nothing is tried: that would take a process and a second. */
+export async function bestDevice(): Promise<OnnxDevice> {
+  if (process.platform === 'linux' && !(await hasGpuFiles())) return 'cpu';
+  return (await probeOnnx()).find(({ available, software }) => available && !software)!.device;
+}
+
+const hasGpuFiles = async () =>
+  (await readdir('/dev').catch(() => [])).some(name => new RegExp(`^(${GPU_FILES})`).test(name));
 
 /**
  * Whether a session can be made on a device, tried in a process of its own: what goes wrong there is the answer.
  * @throws Error when the package onnxruntime-node is missing
  */
-export function askDevice(device: OnnxDevice, env: NodeJS.ProcessEnv = process.env): Promise<Answer> {
+export function askDevice(device: Gpu): Promise<Answer> {
   const model = Buffer.from(identity(1)).toString('base64');
   const options = {
-    env: { ORT_DISABLE_TELEMETRY: '1', ...env, NODE_OPTIONS: '' },
+    env: { ORT_DISABLE_TELEMETRY: '1', ...process.env, NODE_OPTIONS: '' },
     timeout: SECONDS * 1000,
     windowsHide: true,
   };

@@ -21,6 +21,7 @@ export function single(data: HostArray): OnnxArray {
   return data instanceof Float64Array ? new Float32Array(data) : data;
 }
 
+/** The element type of an array, as onnxruntime calls it. */
 export function typeOf(data: OnnxArray): ElementType {
   if (data instanceof Float64Array) return 'float64';
   return data instanceof Float32Array ? 'float32' : data instanceof Int32Array ? 'int32' : 'uint8';

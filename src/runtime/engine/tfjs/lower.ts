@@ -1,10 +1,11 @@
 import { TensorpressError } from '../../../errors.js';
 import type { Tensor, Tensor2D } from '@tensorflow/tfjs-core';
-import type { Activation, Op, OpName, Value } from '../../model/graph.js';
-import type { HostArray } from '../engine.js';
+import type { Activation, Op, OpName } from '../../model/graph.js';
+import { fake_quantize } from '../reference/fake-quantize.js';
+import { route } from '../reference/rows.js';
 import { attention } from './attention.js';
 import type { Tf } from './backend.js';
-import { fakeQuantized, gathered, routes } from './host.js';
+import { gathered, onHost } from './host.js';
 import { product } from './product.js';
 import type { RunArrays } from './run.js';
 
@@ -56,10 +57,7 @@ const LOWERINGS: { readonly [N in OpName]: (op: Op<N>, run: RunArrays) => Tensor
 
   columns: ({ in: { x }, with: { from, to } }, { backend: { tf }, at }) => tf.slice(at(x), [0, from], [-1, to - from]),
 
-  route({ in: { x }, with: options }, { backend: { tf }, host, shape }) {
-    const [tokens, experts] = shape(x) as [number, number];
-    return tf.tensor(routes(host(x), experts, options), [tokens, experts]);
-  },
+  route: onHost(route),
 
   experts() {
     throw new TensorpressError('INTERNAL', 'a mixture of experts is taken apart before an engine sees it');
@@ -70,11 +68,7 @@ const LOWERINGS: { readonly [N in OpName]: (op: Op<N>, run: RunArrays) => Tensor
     return tf.reshape(tf.mul(tf.matMul(blocks, at(matrix)), factor), [...shape(x)]);
   },
 
-  fake_quantize({ in: { x, scale, zeroPoint, globalScale }, with: { args } }, { backend: { tf }, host, shape }) {
-    const array = (value: Value | undefined): HostArray | undefined => (value === undefined ? undefined : host(value));
-    const stored = { scale: array(scale), zeroPoint: array(zeroPoint), globalScale: array(globalScale) };
-    return tf.tensor(fakeQuantized(host(x), shape(x), args, stored), [...shape(x)]);
-  },
+  fake_quantize: onHost(fake_quantize),
 
   log_sum_exp({ in: { x } }, { backend: { tf }, at }) {
     const m = tf.max(at(x), 1, true);
