@@ -62,11 +62,7 @@ export async function openWeight(
  * Compares what a checkpoint holds for a module with what its format stores.
  * @throws TensorpressError TENSOR with one diagnostic per tensor that is missing or has another dtype or shape
  */
-function checkStored(
-  module: string,
-  layout: readonly TensorLayout[],
-  tensors: ReadonlyMap<string, TensorInfo>,
-): void {
+function checkStored(module: string, layout: readonly TensorLayout[], tensors: ReadonlyMap<string, TensorInfo>): void {
   const diagnostics = layout.flatMap(({ suffix, dtype, shape }): Diagnostic[] => {
     const tensor = `${module}.${suffix}`;
     const wanted = `${dtype} [${shape.join(', ')}]`;
