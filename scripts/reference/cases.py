@@ -118,6 +118,7 @@ CASES = {
     'gemma-plain': case(GEMMA, dict(hidden_act='silu'), hidden_act='gelu_pytorch_tanh'),
     'gemma-hub': case(without(GEMMA, 'tie_word_embeddings'), dict(rope_theta=100.0), hub=True, hidden_act='gelu', hidden_activation=None,
                       rope_theta=10000.0, rope_scaling=None, attention_bias=False),
+    'gemma-gelu-python': case(GEMMA, dict(hidden_act='silu'), hidden_act='gelu_python'),
     'gemma-bias': case(GEMMA, dict(rms_norm_eps=10.0), attention_bias=True),
 
     'gemma2-plain': case(GEMMA2, dict(query_pre_attn_scalar=16)),
@@ -126,6 +127,9 @@ CASES = {
     'gemma2-no-caps': case(GEMMA2, dict(sliding_window=9), attn_logit_softcapping=None, final_logit_softcapping=None),
     'gemma2-hub': case(GEMMA2, dict(sliding_window=9), hub=True, hidden_act='gelu_pytorch_tanh',
                        hidden_activation='gelu_pytorch_tanh', rope_theta=10000.0, attention_bias=False, cache_implementation='hybrid'),
+
+    'gemma2-window-twice-hub': case(GEMMA2, dict(sliding_window=9), hub=True, hidden_activation='gelu_pytorch_tanh', rope_theta=10000.0,
+                                    sliding_window_size=8),
 
     'gemma3-plain': case(GEMMA3, dict(rope_parameters={**NESTED, 'sliding_attention': rope('default', 100.0)}),
                          rope_parameters=NESTED, layer_types=['sliding_attention', 'full_attention', 'sliding_attention']),
@@ -167,6 +171,10 @@ CASES = {
     'qwen3-moe-hub': case(QWEN3_MOE, dict(rope_theta=100.0), hub=True, rope_theta=1000000.0, rope_scaling=None, attention_bias=False,
                           decoder_sparse_step=1, mlp_only_layers=[], max_window_layers=2, use_sliding_window=False, sliding_window=None,
                           num_experts=8, num_experts_per_tok=3, hidden_act='silu', rms_norm_eps=1e-6),
+
+    'qwen3-moe-coder-hub': case(QWEN3_MOE, dict(rope_theta=100.0), hub=True, rope_theta=10000000, rope_scaling=None, qkv_bias=False,
+                                shared_expert_intermediate_size=0, use_qk_norm=True, sliding_window=None, use_sliding_window=False,
+                                max_window_layers=2, mlp_only_layers=[], decoder_sparse_step=1),
 
     'granite-plain': case(GRANITE, dict(attention_multiplier=0.3)),
     'granite-hub': case(GRANITE, dict(residual_multiplier=1.0), hub=True, attention_bias=False, mlp_bias=False, rope_theta=10000.0,

@@ -166,7 +166,8 @@ const lastName = (module: string) => module.slice(module.lastIndexOf('.') + 1);
 /** A scheme of weights that are stored as codes. */
 export type WithCodes = QuantizationScheme & { weights: QuantizationArgs };
 
-function storesCodes(scheme: QuantizationScheme | undefined): scheme is WithCodes {
+/** Whether the weights under a scheme are stored as codes. */
+export function storesCodes(scheme: QuantizationScheme | undefined): scheme is WithCodes {
   return scheme?.weights != null && inferFormat(scheme) !== 'dense';
 }
 
@@ -197,10 +198,10 @@ function listOf(value: unknown): string[] {
   return [value].flat().filter(item => typeof item === 'string');
 }
 
-/** The error for a config.json that cannot be understood. */
-export function unreadable(message: string, { folder }: Model): TensorpressError {
+/** The error for a config.json that cannot be understood, or whose words do not fit a tensor. */
+export function unreadable(message: string, { folder }: Model, tensor?: string): TensorpressError {
   return new TensorpressError('MODEL', message, {
-    place: { file: `${folder}/config.json` },
+    place: { file: `${folder}/config.json`, ...(tensor === undefined ? {} : { tensor }) },
     hint: 'config.json does not fit the weights, or was written by a program that tensorpress does not know',
   });
 }

@@ -3,7 +3,7 @@ import type { ModelDType } from '../../numerics/dtypes.js';
 import type { QuantizationArgs } from '../../schemes/args.js';
 import type { Parameters, TensorLayout, WeightFormat, WeightSpec } from '../format.js';
 import type { Source, TensorInfo } from '../source.js';
-import { storedError, weightShape } from './parameters.js';
+import { groupIndex, storedError, weightShape } from './parameters.js';
 
 /** A compressed weight that was found in a checkpoint and fits its scheme. Its codes are still on disk. */
 export interface StoredWeight {
@@ -49,6 +49,10 @@ export async function openWeight(
     });
   }
   const layout = format.layout(spec);
+  const stray = `${module}.${groupIndex.suffix}`;
+  if (source.tensors.has(stray) && layout.every(({ suffix }) => suffix !== groupIndex.suffix)) {
+    throw storedError(module, groupIndex.suffix, 'puts columns into groups, but actorder of their scheme is not group');
+  }
   checkStored(module, layout, source.tensors);
   for (const { suffix } of layout.slice(1)) await load(suffix);
   return { spec, codes, parameters: format.decompressParameters(suffix => small.get(suffix), spec) };
@@ -58,11 +62,7 @@ export async function openWeight(
  * Compares what a checkpoint holds for a module with what its format stores.
  * @throws TensorpressError TENSOR with one diagnostic per tensor that is missing or has another dtype or shape
  */
-function checkStored(
-  module: string,
-  layout: readonly TensorLayout[],
-  tensors: ReadonlyMap<string, TensorInfo>,
-): void {
+function checkStored(module: string, layout: readonly TensorLayout[], tensors: ReadonlyMap<string, TensorInfo>): void {
   const diagnostics = layout.flatMap(({ suffix, dtype, shape }): Diagnostic[] => {
     const tensor = `${module}.${suffix}`;
     const wanted = `${dtype} [${shape.join(', ')}]`;
@@ -70,7 +70,8 @@ function checkStored(
     if (stored === undefined)
       return [{ code: 'TENSOR', message: `${tensor} is missing; it would be ${wanted}`, tensor }];
     const found = `${stored.dtype} [${stored.shape.join(', ')}]`;
-    return found === wanted
+    // some writers store one number without a dimension
+    return found === wanted || (stored.shape.length === 0 && wanted === `${stored.dtype} [1]`)
       ? []
       : [{ code: 'TENSOR', message: `${tensor} is ${found} where ${wanted} is expected`, tensor, file: stored.file }];
   });

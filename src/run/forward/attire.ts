@@ -3,7 +3,7 @@ import { outside, type Dress, type Rotation } from '../../runtime/model/dress.js
 import type { Model } from '../../runtime/model/model.js';
 import { normalizeArgs, type QuantizationArgs } from '../../schemes/args.js';
 import { quantizesInputsOnly } from '../../schemes/scheme.js';
-import { FOLDED, transformEntries, unreadable, type Schemes, type TransformEntry } from '../compressed.js';
+import { FOLDED, storesCodes, transformEntries, unreadable, type Schemes, type TransformEntry } from '../compressed.js';
 import type { Reader } from './reader.js';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -32,7 +32,13 @@ export async function dressOf(model: Model, quantization: Json, schemes: Schemes
   return {
     has: tensor => tensors.has(tensor),
     linear(module) {
-      const { input_activations: input, output_activations: output } = schemes.of(linearOf(module)) ?? {};
+      const name = linearOf(module);
+      const scheme = schemes.of(name);
+      if (storesCodes(scheme) && !schemes.compressed.has(module) && tensors.has(`${module}.weight`)) {
+        const tensor = `${module}.weight`;
+        throw unreadable(`${tensor} holds no codes, but quantization_config has a scheme for ${name}`, model, tensor);
+      }
+      const { input_activations: input, output_activations: output } = scheme ?? {};
       return { ...(input == null ? {} : { input }), ...(output == null ? {} : { output }) };
     },
     attention(module) {

@@ -93,7 +93,16 @@ function architectureName(raw: Json, decoder: Json, file: string): string {
       hint: 'add "architectures": ["..."], the model\'s class in transformers, such as LlamaForCausalLM',
     });
   }
-  return `${type.replace(/(?:^|[_-]+)(.?)/g, (_, letter: string) => letter.toUpperCase())}ForCausalLM`;
+  return causalModelOf(type);
+}
+
+/** Types whose class is not their name in camel case. */
+const SPELLED: Readonly<Record<string, string>> = { gemma3_text: 'Gemma3', smollm3: 'SmolLM3' };
+
+/** The class that transformers makes for a causal model of this `model_type`: `qwen3_moe` -> Qwen3MoeForCausalLM. */
+export function causalModelOf(type: string): string {
+  const camel = type.replace(/(?:^|[_-]+)(.?)/g, (_, letter: string) => letter.toUpperCase());
+  return `${Object.hasOwn(SPELLED, type) ? SPELLED[type]! : camel}ForCausalLM`;
 }
 
 /** A key's value, undefined where it is absent or null. */

@@ -1,5 +1,6 @@
 import { TensorpressError } from '../../errors.js';
 import { ARCHITECTURES } from './architecture.js';
+import { causalModelOf } from './config.js';
 import type { Decoder } from './graph.js';
 import type { Model } from './model.js';
 import { ropeTable } from './rope.js';
@@ -17,6 +18,14 @@ export function decoderOf(model: Model): Decoder {
     throw new TensorpressError('MODEL', `models of architecture ${architecture} cannot be run`, {
       place: { file: 'config.json' },
       hint: `those that can: ${[...ARCHITECTURES.keys()].join(', ')}`,
+    });
+  }
+  const { model_type: type } = model.config;
+  const meant = typeof type === 'string' ? causalModelOf(type) : architecture;
+  if (meant !== architecture && ARCHITECTURES.has(meant)) {
+    throw new TensorpressError('MODEL', `architectures names ${architecture}, but model_type is that of ${meant}`, {
+      place: { file: 'config.json' },
+      hint: 'correct the one that is wrong in config.json: some readers go by architectures, others by model_type',
     });
   }
   if (!known) {

@@ -128,10 +128,14 @@ function dressExpert({ with: mixture }: Op<'experts'>, prefix: string, by: Dress
   return bodies[0] ?? [];
 }
 
+/** Early checkpoints keep the scales of a cache as those of what the projections put out: `k_scale` as `k_proj.output_scale`. */
+const earlyName = (name: string): string => name.replace(/\.([kv])_(scale|zero_point)$/, '.$1_proj.output_$2');
+
 /** Names of the stored parameters of a static or `local` scheme, without the prefix. */
 function storedParameters(args: QuantizationArgs, prefix: string, stored: string, by: Dress) {
   const need = (name: string): string => {
-    if (by.has(prefix + name)) return name;
+    const found = [name, earlyName(name)].find(candidate => by.has(prefix + candidate));
+    if (found !== undefined) return found;
     throw new TensorpressError('TENSOR', `${prefix}${name} is missing, which its activation scheme needs`, {
       place: { tensor: prefix + name },
       hint: 'the checkpoint is incomplete, or its quantization_config does not fit it',

@@ -96,6 +96,12 @@ export class Settings {
     throw this.wrong(key, value, 'a number above 0');
   }
 
+  /** A field that some files repeat what is known with: where it is there, it has to say the same. */
+  says(key: string, known: unknown): void {
+    const value = this.raw(key);
+    if (value != null && value !== known) throw this.wrong(key, value, JSON.stringify(known));
+  }
+
   flag(key: string, fallback: boolean): boolean {
     const value = this.given(key, fallback);
     if (typeof value === 'boolean') return value;
@@ -172,6 +178,11 @@ export class Settings {
       place: { tensor: name },
       hint: 'download the model again, or correct its config.json',
     });
+  }
+
+  /** Whether the weights hold any tensor of a module. */
+  holds(module: string): boolean {
+    return [...this.model.source.tensors.keys()].some(name => name.startsWith(`${module}.`));
   }
 
   /** A tensor that holds all experts of the layer in which a tensor of one of them is missing. */

@@ -29,28 +29,36 @@ export async function findTie({
   source,
 }: FindTie): Promise<{ tie?: Tie; note?: string }> {
   const embedding = findEmbedding(root, stack, architecture);
-  const owned = embedding?.tensors.get('weight');
+  const owned = stored(embedding);
   const found = findHead(root, stack);
-  const own = found?.tensors.get('weight');
+  const own = stored(found);
   if (embedding === undefined || owned === undefined || !(flag ?? own === undefined)) return {};
   if (found === undefined && !HAS_HEAD.test(architecture)) return {};
   const head = found ?? addHead(root, embedding);
   const tie = { head: head.path.join('.'), owner: embedding.path.join('.'), tensor: owned };
   if (own === undefined) return head.tensors.size === 0 ? { tie } : {};
+  // equal codes are equal weights only where their scales are, too
+  if (isPacked(own) || isPacked(owned)) return {};
   return (await areEqual(source, owned, own))
     ? { tie, note: `${own.name} repeats ${owned.name}, to which config.json ties it, and is left out` }
     : { note: `config.json ties ${own.name} to ${owned.name}, but the two differ: they are kept apart` };
 }
 
+/** The tensor that holds a module's weight, or its codes in a checkpoint that packs them. */
+const stored = (branch: Branch | undefined): TensorInfo | undefined =>
+  branch?.tensors.get('weight') ?? branch?.tensors.get('weight_packed');
+
+const isPacked = ({ name }: TensorInfo): boolean => name.endsWith('_packed');
+
 /** The language model's largest token embedding. */
 function findEmbedding(root: Branch, stack: Stack, architecture: string): Branch | undefined {
   let largest: Branch | undefined;
   for (const branch of walk(root)) {
-    const weight = branch.tensors.get('weight');
+    const weight = stored(branch);
     if (weight === undefined || placeOf(branch.path, stack, false).part !== 'embedding') continue;
     const isEmbedding =
       branch.declared?.classes.includes('Embedding') ?? kindOf(branch.path, weight.shape, architecture) === 'embedding';
-    if (isEmbedding && weight.bytes > (largest?.tensors.get('weight')?.bytes ?? -1)) largest = branch;
+    if (isEmbedding && weight.bytes > (stored(largest)?.bytes ?? -1)) largest = branch;
   }
   return largest;
 }

@@ -19,6 +19,7 @@ const MATHEMATICAL = new RegExp(
       'spars',
       'gat',
       'act',
+      'glu',
       'causal',
       'direction',
     ],
@@ -58,7 +59,7 @@ const MATHEMATICAL = new RegExp(
 
 /** Fields with such words that say how a model is trained, stored or used, and not what it computes. */
 const HARMLESS =
-  /^_|dropout|pdrop|^attn_implementation$|^(hidden_size|num_hidden_layers|max_position_embeddings)$|^tie_|^output_(attentions|hidden_states|router_logits)$|aux_loss|jitter|^task_specific|^max_window_layers$|activation_checkpoint|gradient|transformers|^embedding_size$/;
+  /^_|dropout|pdrop|^attn_implementation$|flash_att|^(hidden_size|num_hidden_layers|max_position_embeddings)$|^tie_|^output_(attentions|hidden_states|router_logits)$|aux_loss|jitter|^task_specific|^max_window_layers$|activation_checkpoint|gradient|transformers|^embedding_size$/;
 
 /** Flags for what every decoder here does. */
 const ALWAYS_ON = /^(is_)?causal|^(use|apply)_(rope|rotary)/;
@@ -67,7 +68,7 @@ const ALWAYS_ON = /^(is_)?causal|^(use|apply)_(rope|rotary)/;
 const NEUTRAL: readonly (readonly [RegExp, unknown])[] = [
   [/^position_embedding_type$/, 'rope'],
   [/multiplier|factor|scal(e|ing)$|^full_attn_mod$/, 1],
-  [/experts|chunk_size|^first_k_dense_replace$/, 0],
+  [/experts|shared|nextn|sink|chunk_size|^first_k_dense_replace$/, 0],
 ];
 
 /**

@@ -80,6 +80,26 @@ describe('openWeight', () => {
     );
   });
 
+  it('refuses an order of columns that the scheme does not tell of', async () => {
+    const source = await sourceOf([...packed, { name: 'm.weight_g_idx', dtype: 'I32', shape: [16] }]);
+    const error = await refused(() => open(source));
+    assert.equal(error.place.tensor, 'm.weight_g_idx');
+    assert.match(error.message, /actorder of their scheme is not group$/);
+  });
+
+  it('takes a number without a dimension for one of one dimension', async () => {
+    const float = argsOf({ num_bits: 8, type: 'float', strategy: 'tensor' });
+    const source = await sourceOf([
+      { name: 'm.weight', dtype: 'F8_E4M3', shape: [2, 8] },
+      { name: 'm.weight_scale', dtype: 'F32', shape: [] },
+    ]);
+    const { parameters } = await openWeight(source, 'm', weightFormat('float-quantized'), {
+      args: float,
+      dtype: 'F32',
+    });
+    assert.deepEqual(parameters.scale, new Float32Array(1));
+  });
+
   it('refuses a scheme that the format does not hold', async () => {
     const source = await sourceOf([{ name: 'm.weight', dtype: 'F8_E4M3', shape: [2, 8] }]);
     const error = await refused(() => open(source, 'float-quantized'));

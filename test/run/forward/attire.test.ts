@@ -159,6 +159,27 @@ describe('kv_cache_scheme', () => {
   });
 });
 
+describe('kv_cache_scheme with stored scales', () => {
+  const scale = (value: number): TinyTensor => matrix([1], Float32Array.of(value), 'F32');
+  const cached = (key: string, value: string) => {
+    const kv_cache_scheme = { num_bits: 8, type: 'float', strategy: 'tensor', dynamic: false };
+    const scales = [0, 1].flatMap(layer => {
+      const at = `model.layers.${layer}.self_attn`;
+      return [[`${at}.${key}`, scale(0.01)] as const, [`${at}.${value}`, scale(0.02)] as const];
+    });
+    return checkpoint(model(), { kv_cache_scheme }, Object.fromEntries(scales));
+  };
+
+  it('means the same by the names that early checkpoints have', async () => {
+    const data = tokenFile(ROWS);
+    const now = await logits({ model: await cached('k_scale', 'v_scale'), data });
+    const early = await logits({ model: await cached('k_proj.output_scale', 'v_proj.output_scale'), data });
+    assert.deepEqual(early.rows, now.rows);
+    const plain = await logits({ model: await writeModel(model()), data });
+    assert.notDeepEqual(now.rows, plain.rows);
+  });
+});
+
 describe('activation schemes', () => {
   const compressed = async (options: string, tied?: 'absent') => {
     const out = join(tempFolder(), 'out');
@@ -180,6 +201,17 @@ describe('activation schemes', () => {
     const { found, alone } = await quantized(await compressed('{scheme: FP8_DYNAMIC, ignore: [lm_head]}'));
     assert.deepEqual(found, [4, 4, 0]); // of q, k, v; of o; of gate, up; of down
     assert.equal(alone, false);
+  });
+
+  it('do not act where the weight that they belong to is stored without codes', async () => {
+    const folder = await compressed('{scheme: FP8_DYNAMIC, ignore: [lm_head]}');
+    const path = join(folder, 'config.json');
+    const config = JSON.parse(readFileSync(path, 'utf8'));
+    config.quantization_config.ignore = [];
+    writeFileSync(path, JSON.stringify(config));
+    await assert.rejects(quantized(folder), {
+      ...{ code: 'MODEL', message: 'lm_head.weight holds no codes, but quantization_config has a scheme for lm_head' },
+    });
   });
 
   it('of an embedding are not those of a head that shares its weight', async () => {

@@ -46,6 +46,8 @@ describe('readConfig', () => {
 
   it('names the architecture by model_type where config.json names none', () => {
     assert.equal(read({ model_type: 'qwen3_moe' }).architecture, 'Qwen3MoeForCausalLM');
+    assert.equal(read({ model_type: 'smollm3' }).architecture, 'SmolLM3ForCausalLM');
+    assert.equal(read({ model_type: 'gemma3_text' }).architecture, 'Gemma3ForCausalLM');
     assert.equal(read({ architectures: [], text_config: { model_type: 'llama' } }).architecture, 'LlamaForCausalLM');
     refused({}, /names no architecture/);
   });

@@ -122,7 +122,7 @@ describe('decoderOf', () => {
           bos_token_id: 1,
           torch_dtype: 'bfloat16',
         },
-        ...{ pretraining_tp: 1, is_causal: true, attention_chunk_size: null, clip_qkv: null, use_qk_norm: false },
+        ...{ pretraining_tp: 1, is_causal: true, attention_chunk_size: null, clip_qkv: null, qk_layernorm: false },
         ...{
           rope_interleaved: false,
           use_rope: true,
@@ -137,12 +137,14 @@ describe('decoderOf', () => {
           chunk_size_feed_forward: 0,
         },
         ...{ 'transformers.js_config': { dtype: 'q4' }, max_length: 20, temperature: 1, auto_map: {} },
+        ...{ use_flash_attn: true, num_nextn_predict_layers: 0, shared_expert_intermediate_size: 0 },
       };
       assert.deepEqual(await decoder(family, harmless), await decoder(family));
     });
 
     for (const [key, value] of Object.entries({
       ...{ is_causal: false, use_bidirectional_attention: true, attention_chunk_size: 4, clip_qkv: 8, alibi: true },
+      swiglu_limit: 7,
       ...{ parallel_attn: true, use_parallel_residual: true, partial_rotary_factor: 0.25, rope_interleaved: true },
       ...{
         attn_temperature_tuning: true,
@@ -215,6 +217,15 @@ describe('decoderOf', () => {
     ],
     ['unknown layer types', 'Qwen2', { layer_types: ['chunked_attention'] }, /^layer_types is \["chunked_attention"\]/],
     ['sliding layers without a window', 'Qwen3', { layer_types: ['sliding_attention'] }, /^layer_types is "sliding_/],
+    ['two windows', 'Gemma2', { sliding_window_size: 2048 }, /^sliding_window_size is 2048, expected 4096/],
+    ['norms that the tensors have and config.json denies', 'Qwen3', { use_qk_norm: false }, /^use_qk_norm is false/],
+    ['norms without tensors', 'Llama', { use_qk_norm: true }, /with use_qk_norm true/],
+    [
+      'two families',
+      'Llama',
+      { model_type: 'gemma' },
+      /^architectures names LlamaForCausalLM, but model_type is that of Gem/,
+    ],
     ['a window of nothing', 'Gemma2', { sliding_window: 0 }, /^sliding_window is 0/],
     ['activations that differ', 'Gemma2', { hidden_act: 'silu' }, /^hidden_act is "silu"/],
     ['a cap that Gemma 3 does not apply', 'Gemma3', { attn_logit_softcapping: 50 }, /attn_logit_softcapping 50/],
@@ -287,6 +298,14 @@ describe('decoderOf', () => {
     const options = { tensors: stored, without: new RegExp(`${name}$`) };
     const change = { quantization_config: { quant_method: 'compressed-tensors' } };
     assert.deepEqual(await decoder('Llama', change, options), await decoder('Llama'));
+    // of a tied embedding whose codes are packed
+    const table = 'model.embed_tokens.weight';
+    const embedding = { [`${table}_packed`]: [64, 4], [`${table}_scale`]: [64, 1], [`${table}_shape`]: [2] };
+    const tied = { tie_word_embeddings: true };
+    assert.deepEqual(
+      await decoder('Llama', { ...change, ...tied }, { tensors: embedding, without: /embed_tokens\.weight$|lm_head/ }),
+      await decoder('Llama', tied, { without: /lm_head/ }),
+    );
     const bias = { 'model.layers.0.mlp.up_proj.bias': [48] };
     await assert.rejects(
       decoder('Llama', change, { ...options, tensors: { ...stored, ...bias } }),
@@ -296,6 +315,21 @@ describe('decoderOf', () => {
     await assert.rejects(
       decoder('Llama', change, { tensors: stored, without }),
       /lack .*post_attention_layernorm\.weight$/,
+    );
+  });
+
+  it('Mixtral: the experts of a quantized checkpoint by the names that llm-compressor gives them', async () => {
+    const names: Record<string, string> = { w1: 'gate_proj', w2: 'down_proj', w3: 'up_proj' };
+    const renamed = Object.entries(trees['Mixtral']!.tensors)
+      .filter(([name]) => /\.w[123]\./.test(name))
+      .map(([name, shape]) => [name.replace(/w[123]/, w => names[w]!), shape] as const);
+    const change = { quantization_config: { quant_method: 'compressed-tensors' } };
+    const options = { tensors: Object.fromEntries(renamed), without: /\.w[123]\./ };
+    const [layer] = (await decoder('Mixtral', change, options)).layers;
+    const { body } = (opAt(layer, 'block_sparse_moe') as Op<'experts'>).with;
+    assert.deepEqual(
+      body.map(({ in: reads }) => ('weight' in reads ? reads.weight : reads)),
+      ['gate_proj.weight', 'up_proj.weight', { gate: 'gate_proj', up: 'up_proj' }, 'down_proj.weight'],
     );
   });
 
@@ -327,6 +361,26 @@ describe('decoderOf', () => {
     const [, mixture] = cut;
     assert.ok(mixture !== undefined && 'mixture' in mixture);
     assert.deepEqual([...mixture.expert.inputs].sort(), ['w1.weight', 'w2.weight', 'w3.weight', 'x']);
+  });
+
+  it('what files of published models repeat changes nothing', async () => {
+    const repeated: [family: string, config: Config][] = [
+      ['Gemma2', { sliding_window: 8, sliding_window_size: 8 }],
+      ['Qwen3', { use_qk_norm: true }],
+      ['Qwen3Moe', { use_qk_norm: true, qkv_bias: false, shared_expert_intermediate_size: 0 }],
+    ];
+    for (const [family, { sliding_window, ...config }] of repeated) {
+      const base = sliding_window === undefined ? {} : { sliding_window };
+      assert.deepEqual(await decoder(family, { ...base, ...config }), await decoder(family, base), family);
+    }
+  });
+
+  it('Gemma: gelu is its tanh form, gelu_python is not', async () => {
+    const act = async (hidden_act: string) => {
+      const [layer] = (await decoder('Gemma', { hidden_act })).layers;
+      return (opAt(layer, 'mlp.gated') as Op<'gated'>).with.act;
+    };
+    assert.deepEqual([await act('gelu'), await act('gelu_python')], ['gelu_tanh', 'gelu']);
   });
 
   it('windows: where the families say', async () => {

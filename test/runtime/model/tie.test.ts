@@ -93,6 +93,15 @@ describe('tied embeddings', () => {
     }
   });
 
+  it('are known by their codes where those are packed, and not by equal codes alone', async () => {
+    const packed = { shape: [6, 1], dtype: 'I32' as const, bytes: new Uint8Array(24) };
+    const config = { tie_word_embeddings: true, quantization_config: { quant_method: 'compressed-tensors' } };
+    const tied = await build(config, { 'embed_tokens.weight_packed': packed });
+    assert.deepEqual([tied.tied, tied.modules.at(-1)?.name], [true, 'lm_head']);
+    const both = { 'embed_tokens.weight_packed': packed, 'lm_head.weight_packed': packed };
+    assert.equal((await build(config, both)).tied, false);
+  });
+
   it('name the head where the body is', async () => {
     const model = await build(
       { architectures: ['FooForConditionalGeneration'] },

@@ -23,9 +23,9 @@ export const gemmaScale = (hidden: number) => Math.fround(Math.sqrt(hidden));
 /** The activation under `key`, which the other of the two keys must not contradict. */
 export function gemmaActivation(settings: Settings, key: 'hidden_act' | 'hidden_activation'): Activation {
   const other = key === 'hidden_act' ? 'hidden_activation' : 'hidden_act';
-  // transformers takes the gelu of the first Gemma for its tanh form
-  const tanh = (name: Activation): Activation => (key === 'hidden_act' && name === 'gelu' ? 'gelu_tanh' : name);
-  const act = tanh(settings.activation(key, 'gelu_pytorch_tanh'));
+  // transformers takes the gelu of the first Gemma for its tanh form, but only by that very name
+  const tanh = key === 'hidden_act' && settings.raw(key) === 'gelu';
+  const act = tanh ? 'gelu_tanh' : settings.activation(key, 'gelu_pytorch_tanh');
   const contradicts = settings.raw(other) != null && settings.activation(other, '') !== act;
   if (contradicts) throw settings.wrong(other, settings.raw(other), `what ${key} says`);
   return act;

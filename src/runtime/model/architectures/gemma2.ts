@@ -39,6 +39,7 @@ export const gemma2: Architecture = {
       bias,
     };
     const window = settings.countOrNull('sliding_window', 4096);
+    settings.says('sliding_window_size', window);
     const windows = settings.windows(window, i => (i % 2 === 0 ? 'sliding_attention' : 'full_attention'));
     const { hidden } = attention;
     const mlp = readMlp(settings, gemmaActivation(settings, 'hidden_activation'));

@@ -4,6 +4,10 @@ import { attend, mixture, readAttention, readNorm } from '../blocks.js';
 import { readRope } from '../rope-settings.js';
 import { activation, attentionModule, decoder, experts, linear, module, weighted, preNorms } from '../tree.js';
 
+const NAMES = { gate: 'w1', up: 'w3', down: 'w2' };
+/** In checkpoints that llm-compressor has quantized. */
+const RENAMED = { gate: 'gate_proj', up: 'up_proj', down: 'down_proj' };
+
 /**
  * Mixtral: Mistral whose MLP is a mixture; an expert is w2 (act(w1 x) * w3 x). Checkpoints call the mixture `block_sparse_moe`, and the
  * matrices of an expert come in llm-compressor's order: up, gate, down.
@@ -33,7 +37,7 @@ export const mixtral: Architecture = {
       top: settings.count('num_experts_per_tok', 2),
       normalize: true,
       at: 'block_sparse_moe',
-      names: { gate: 'w1', up: 'w3', down: 'w2' },
+      names: settings.holds('model.layers.0.block_sparse_moe.experts.0.gate_proj') ? RENAMED : NAMES,
     };
     return assemble(settings, {
       hidden,

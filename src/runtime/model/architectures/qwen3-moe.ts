@@ -40,6 +40,7 @@ export const qwen3Moe: Architecture = {
   graph(settings) {
     const bias = readAttentionBias(settings);
     const norm = readNorm(settings);
+    settings.says('use_qk_norm', true);
     const window = settings.window(settings.slidingWindow(4096));
     const attention = { ...readAttention(settings, { kvHeads: 4 }), norm, window, bias };
     const mlp = readMlp(settings);

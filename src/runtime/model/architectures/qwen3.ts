@@ -17,6 +17,7 @@ export const qwen3: Architecture = {
   graph(settings) {
     const bias = readAttentionBias(settings);
     const norm = readNorm(settings);
+    settings.says('use_qk_norm', true);
     const heads = readAttention(settings, { kvHeads: 32, headDim: 128 });
     const attention = { ...heads, norm, bias };
     const windows = qwenWindows(settings);
