@@ -50,6 +50,17 @@ async function main(argv: readonly string[]): Promise<number> {
     .configureHelp({ sortSubcommands: false });
 
   let exitCode = 0;
+  /** Whether the command has given its result, or its error. */
+  let ended = false;
+  // a reader that goes away (`| head`) is not an error, and no reason for a run to end
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EPIPE') return;
+      process.stderr.write(`the output cannot be written: ${error.message}\n`);
+      ended = true;
+      process.exit(1);
+    });
+  }
   const abort = new AbortController();
   const stop = () => abort.abort();
   /** For commands that leave things in order when they are stopped; the others end as the system ends them. */
@@ -80,15 +91,20 @@ async function main(argv: readonly string[]): Promise<number> {
         const json = options.json ?? false;
         const screen = createScreen({ json, quiet: options.quiet ?? false });
         const fail = (error: unknown) => showError(error, screen, { json, debug: options.debug ?? false });
-        // Node.js would end without a word
-        process.on('exit', () => {
-          if (process.exitCode === UNSETTLED) process.exitCode = fail(neverEnds());
+        // Node.js would end without a word, or with a stack
+        process.once('exit', code => {
+          if (!ended) process.exitCode = fail(process.exitCode === UNSETTLED ? neverEnds() : endsTheProcess(code));
+        });
+        process.once('uncaughtException', error => {
+          ended = true;
+          process.exit(fail(error));
         });
         try {
           exitCode = (await run({ args: self.args, options, json, screen })) ?? 0;
         } catch (error) {
           exitCode = fail(error);
         } finally {
+          ended = true;
           process.off('SIGINT', stop).off('SIGTERM', stop);
         }
       });
@@ -286,6 +302,12 @@ function neverEnds(): TensorpressError {
   });
 }
 
+function endsTheProcess(code: number): TensorpressError {
+  return new TensorpressError('PLUGIN', `a plugin ends the process: process.exit(${code})`, {
+    hint: 'a plugin throws an error where it cannot go on',
+  });
+}
+
 /** Of an option that may be repeated. */
 function oneMore(text: string, all: string[] = []): string[] {
   return [...all, text];
@@ -306,15 +328,6 @@ function threadCount(text: string): number {
 function pick<T extends object, K extends keyof T>(options: T, keys: readonly K[]) {
   const given = keys.filter(key => options[key] !== undefined).map(key => [key, options[key]]);
   return Object.fromEntries(given) as { [P in K]?: NonNullable<T[P]> };
-}
-
-// a reader that goes away (`| head`) is not an error, and no reason for a run to end
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') return;
-    process.stderr.write(`the output cannot be written: ${error.message}\n`);
-    process.exit(1);
-  });
 }
 
 const exitCode = await main(process.argv);

@@ -99,6 +99,11 @@ function stageKeeper(folder: string) {
         const who = observer === undefined ? 'a plugin of the recipe' : `observer ${observer.observers.join(', ')}`;
         return failure(`${who} never ends what it has begun`, hint, observer);
       }
+      if (own === undefined && 'exit' in end)
+        return failure(
+          `a plugin ends the process: process.exit(${end.exit})`,
+          'a plugin throws an error where it cannot go on',
+        );
       if (own === undefined) return undefined;
       const how = 'thrown' in end ? end.thrown : `process.exit(${end.exit})`;
       const hint = 'this is an error of the plugin: nothing awaits what has failed, or it ends the process';

@@ -196,6 +196,26 @@ describe('a plugin in a run', () => {
     }
   });
 
+  it('that ends the process is named, whatever its exit code', async () => {
+    const path = recipe({ 'bad.ts': `process.exit(0);\n${pluginText()}` });
+    for (const command of [
+      ['validate', path],
+      ['apply', path, '--model', model, '--out', join(tempFolder(), 'out')],
+    ]) {
+      const { exitCode, stderr } = await cli(command);
+      assert.match(stderr, /^a plugin ends the process: process\.exit\(0\)$/m);
+      assert.equal(exitCode, 1);
+    }
+  });
+
+  it('that fails in a timer while it is loaded is one sentence', async () => {
+    const late = "setTimeout(() => { throw new Error('late'); }); await new Promise(done => setTimeout(done, 50));";
+    const { exitCode, stderr } = await cli(['validate', recipe({ 'bad.ts': `${late}\n${pluginText()}` })]);
+    assert.match(stderr, /late$/m);
+    assert.doesNotMatch(stderr, /^\s+at /m);
+    assert.equal(exitCode, 1);
+  });
+
   it('writes what it likes, but not between JSON', async () => {
     const path = recipe({ 'bad.ts': `console.log('loaded');\n${pluginText({ edit: "console.log('edits');" })}` });
     const validated = await cli(['validate', path, '--json']);
