@@ -1,3 +1,4 @@
+import { TensorpressError } from '../errors.js';
 import type { Range } from '../numerics/grid.js';
 import { qparams } from '../numerics/qparams.js';
 import { actorderOf, type QuantizationArgs } from '../schemes/args.js';
@@ -100,8 +101,15 @@ export const gptq = defineModifier<GptqOptions>({
           ...{ factor: input.factor, order: input.order, groupIndex, parameters, args, blockSize },
           dtype: G !== null || arithmetic === 'exact' ? 'F32' : dtype,
         });
+        const total = loss.reduce((sum, v) => sum + v, 0);
+        if (!Number.isFinite(total)) {
+          throw new TensorpressError('TENSOR', `${module.name}: the errors that GPTQ passes on grow beyond float32`, {
+            place: { tensor: module.weight.tensor },
+            hint: 'its weights are too large: leave it out with ignore, or raise dampening_frac',
+          });
+        }
         await emit({ ...edit, codes });
-        measure(module.name, { loss: loss.reduce((sum, v) => sum + v, 0) });
+        measure(module.name, { loss: total });
       }
     }
   },

@@ -14,7 +14,7 @@ import { computeOn } from './compute.js';
 import { encode } from './encode.js';
 import type { OnEvent } from './events.js';
 import { flow } from './flow.js';
-import { garbageCollector } from './garbage.js';
+import { collectEvery, collectGrown } from './garbage.js';
 import { sha256 } from './hash.js';
 import type { Jobs } from './pool.js';
 import type { Progress } from './progress.js';
@@ -77,7 +77,7 @@ export async function execute(options: ExecuteOptions): Promise<PartResult[]> {
   const { plan, outputs, finished, commit, progress, signal } = options;
   const hashes = new Map<string, string>();
   const results: PartResult[] = [];
-  const collect = garbageCollector();
+  const collect = options.calibration === undefined ? collectGrown() : collectEvery();
   for (const work of plan.parts) {
     const known = finished.get(work.part.id);
     progress.enter(work.part.id, known !== undefined);

@@ -1,15 +1,34 @@
-import { setFlagsFromString } from 'node:v8';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /**
  * Looks for memory that nothing refers to any more, every so many calls. V8 does not count what threads share, so left to itself it keeps the matrices
  * of many layers before it looks.
  */
-export function garbageCollector(every = 1): () => void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
+export function collectEvery(most = 1): () => void {
+  const collect = collector();
   let calls = 0;
   return () => {
-    if (++calls % every === 0) collect();
+    if (++calls % most === 0) collect();
   };
+}
+
+/**
+ * The same, whenever the arrays of this thread have grown by so many bytes since it looked last: V8 waits until they are much larger than its own
+ * heap, so a deep model would take more memory than a flat one.
+ */
+export function collectGrown(bytes = 1 << 22): () => void {
+  const collect = collector();
+  const arrays = () => getHeapStatistics().external_memory;
+  let kept = arrays();
+  return () => {
+    if (arrays() < kept + bytes) return;
+    collect();
+    kept = arrays();
+  };
+}
+
+function collector(): () => void {
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc') as () => void;
 }

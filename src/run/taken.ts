@@ -96,10 +96,12 @@ export function checkedCodes(
     for (let i = 0; i < length; i++) {
       const value = values[i]!;
       if (!(value >= from && value <= to))
-        throw wrong(`${what} that are not within ${from} and ${to}: ${value} at ${i}`);
+        throw wrong(
+          `${what} that are not within ${from} and ${to === LARGEST ? 'the largest float32' : to}: ${value} at ${i}`,
+        );
     }
   };
-  check('scales', scale, Float32Array, gridRows * gridColumns, [0, LARGEST / 2 ** args.num_bits]);
+  check('scales', scale, Float32Array, gridRows * gridColumns, [0, LARGEST]);
   if (args.symmetric && zeroPoint !== null)
     throw wrong('zero points that are not null, though its scheme is symmetric');
   if (!args.symmetric) check('zero points', zeroPoint, Int8Array, scale.length, [lowest, highest]);

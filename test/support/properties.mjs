@@ -3,4 +3,7 @@
 import fc from 'fast-check';
 
 const { PROPERTY_SEED: seed = '1', PROPERTY_RUNS: runs } = process.env;
-fc.configureGlobal({ ...(seed === 'random' ? {} : { seed: Number(seed) }), ...(runs === undefined ? {} : { numRuns: Number(runs) }) });
+fc.configureGlobal({
+  ...(seed === 'random' ? {} : { seed: Number(seed) }),
+  ...(runs === undefined ? {} : { numRuns: Number(runs) }),
+});

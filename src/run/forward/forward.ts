@@ -3,7 +3,7 @@ import type { Engine } from '../../runtime/engine/engine.js';
 import { tensorOf } from '../../runtime/model/dress.js';
 import type { Decoder, Op } from '../../runtime/model/graph.js';
 import { slice } from '../../runtime/model/slice.js';
-import { garbageCollector } from '../garbage.js';
+import { collectGrown } from '../garbage.js';
 import type { Batch } from './batches.js';
 import { runLayer } from './layer.js';
 import type { Reader } from './reader.js';
@@ -56,7 +56,7 @@ export async function embedded(forward: Forward): Promise<States> {
   }
   const weights = weightLoader(forward);
   const tables = ropeTables(engine, decoder);
-  const collect = garbageCollector();
+  const collect = collectGrown();
   let index = 0;
   return {
     stream,

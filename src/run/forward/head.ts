@@ -2,7 +2,7 @@ import type { Tensor } from '../../runtime/engine/engine.js';
 import { tensorOf } from '../../runtime/model/dress.js';
 import type { Op, Value } from '../../runtime/model/graph.js';
 import { slice } from '../../runtime/model/slice.js';
-import { garbageCollector } from '../garbage.js';
+import { collectGrown } from '../garbage.js';
 import type { Forward } from './forward.js';
 import type { Stream } from './stream.js';
 import { weightLoader, weightsOf } from './supplies.js';
@@ -94,7 +94,7 @@ export async function visitPieces(
 ): Promise<void> {
   const { vocabulary } = heads[0]!;
   const step = Math.min(...heads.map(head => head.step));
-  const collect = garbageCollector();
+  const collect = collectGrown();
   for (const group of groups) {
     for (let from = 0; from < vocabulary; from += step) {
       const count = Math.min(step, vocabulary - from);

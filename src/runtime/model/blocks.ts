@@ -52,11 +52,7 @@ export function readAttention(
 }
 
 /** q, k and v by three Linears, and norms of each head of q and k. */
-function project(
-  g: Draft,
-  x: Value,
-  { hidden, heads, kvHeads, headDim, rope, bias, norm }: Attention,
-): Projected {
+function project(g: Draft, x: Value, { hidden, heads, kvHeads, headDim, rope, bias, norm }: Attention): Projected {
   const rotated = (name: 'q' | 'k', count: number): Value => {
     const out = preRope(g, name, rope);
     const shape = [count * headDim, hidden] as const;

@@ -42,6 +42,12 @@ interface Case {
 
 const LAYER = 'model.layers.1';
 
+/** Every element of a bfloat16 tensor. */
+const huge = (value: number) => (weight: Uint8Array) => {
+  const bytes = narrow(Float32Array.of(value), 'BF16');
+  for (let at = 0; at < weight.length; at += 2) weight.set(bytes, at);
+};
+
 const CASES: Record<string, Case> = {
   'a token outside of the vocabulary': {
     rows: [[1, 2, 80]],
@@ -93,13 +99,16 @@ const CASES: Record<string, Case> = {
     sentence: new RegExp(`^${LAYER}\\.self_attn\\.q_proj\\.input is 0 for every token, so it has no scale$`),
   },
   'values that grow beyond float32': {
-    model: changed('model.layers.0.mlp.up_proj.weight', w => {
-      const huge = narrow(Float32Array.of(3e38), 'BF16');
-      for (let at = 0; at < w.length; at += 2) w.set(huge, at);
-    }),
+    model: changed('model.layers.0.mlp.up_proj.weight', huge(1e38)),
     modifier: GPTQ,
     ...{ code: 'TENSOR', exit: 1 },
     sentence: /^model\.layers\.0\.mlp\.down_proj\.input: it holds NaN or infinity$/,
+  },
+  'errors of codes that grow beyond float32': {
+    model: changed('model.layers.0.mlp.up_proj.weight', huge(3e38)),
+    modifier: GPTQ,
+    ...{ code: 'TENSOR', exit: 1 },
+    sentence: /^model\.layers\.0\.mlp\.up_proj: the errors that GPTQ passes on grow beyond float32$/,
   },
 };
 
