@@ -17,11 +17,12 @@ export function collectEvery(most = 1): () => void {
  * The same, whenever the arrays of this thread have grown by so many bytes since it looked last: V8 waits until they are much larger than its own
  * heap, so a deep model would take more memory than a flat one.
  */
-export function collectGrown(bytes = 1 << 22): () => void {
+export function collectGrown(bytes = 1 << 18): () => void {
   const collect = collector();
   const arrays = () => getHeapStatistics().external_memory;
   let kept = arrays();
   return () => {
+    kept = Math.min(kept, arrays());
     if (arrays() < kept + bytes) return;
     collect();
     kept = arrays();
