@@ -3,11 +3,11 @@ import { createReadStream } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TensorpressError } from '../../errors.js';
-import { diskError, readError, readFully, writeFully } from '../../formats/files.js';
+import { diskError } from '../../formats/files.js';
 import type { Engine, Tensor } from '../../runtime/engine/engine.js';
 import type { Batch } from '../forward/batches.js';
 import type { Stream } from '../forward/stream.js';
-import { floats } from '../forward/supplies.js';
+import { StatesFile } from '../forward/states-file.js';
 
 /** The hidden states of a stream behind a part, in a file. */
 export interface SavedStates {
@@ -19,9 +19,6 @@ export interface SavedStates {
 /** The file of saved states in a folder. */
 export const statesPath = (folder: string, { stream, generation }: SavedStates): string =>
   join(folder, `${stream}-${generation}`);
-
-/** What messages call the file. */
-const SHOWN = 'the file of hidden states';
 
 export interface HiddenOptions {
   readonly engine: Engine;
@@ -37,42 +34,20 @@ export interface HiddenOptions {
  * that is killed goes on from the first. No more than a batch is in memory, and the system keeps what it has room for.
  */
 export class HiddenStates implements Stream {
-  readonly #places: number[] = [];
-  readonly #memory: Float32Array | Float64Array;
+  readonly #states: StatesFile;
   #from: FileHandle | undefined;
   #to: FileHandle | undefined;
-  #lent: Tensor | undefined;
 
   constructor(private readonly options: HiddenOptions) {
-    const { engine, batches, width } = options;
-    let end = 0;
-    for (const { ids } of batches) {
-      this.#places.push(end);
-      end += floats(engine, 0).BYTES_PER_ELEMENT * ids.length * width;
-    }
-    this.#memory = floats(engine, width * Math.max(0, ...batches.map(({ ids }) => ids.length)));
+    this.#states = new StatesFile(options.engine, options);
   }
 
-  async read(batch: number): Promise<Tensor> {
-    const { engine, batches, width } = this.options;
-    this.#lent?.dispose();
-    const tokens = batches[batch]!.ids.length;
-    const states = this.#memory.subarray(0, tokens * width);
-    const bytes = new Uint8Array(states.buffer, 0, states.byteLength);
-    const read = await readFully(this.#from!, bytes, this.#places[batch]!).catch((error: unknown) => {
-      throw readError(error, SHOWN);
-    });
-    if (read !== bytes.length) throw readError(new Error('it has become shorter'), SHOWN);
-    return (this.#lent = engine.tensor(states, [tokens, width]));
+  read(batch: number): Promise<Tensor> {
+    return this.#states.read(this.#from!, batch);
   }
 
-  async next(batch: number, hidden: Tensor): Promise<void> {
-    const { buffer, byteOffset, byteLength } = await hidden.read();
-    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-    await writeFully(this.#to!, bytes, this.#places[batch]!, SHOWN).catch((error: unknown) => {
-      throw error instanceof TensorpressError ? error : diskError(error, SHOWN);
-    });
-    hidden.dispose();
+  next(batch: number, hidden: Tensor): Promise<void> {
+    return this.#states.write(this.#to!, batch, hidden);
   }
 
   /** Gets ready for the states behind a part. */
@@ -104,7 +79,7 @@ export class HiddenStates implements Stream {
   }
 
   async close(): Promise<void> {
-    this.#lent?.dispose();
+    this.#states.close();
     for (const file of [this.#from, this.#to]) await file?.close();
   }
 }

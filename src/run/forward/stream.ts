@@ -1,18 +1,20 @@
 import { open, mkdtemp, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { TensorpressError } from '../../errors.js';
-import { diskError, readError, readFully, writeFully } from '../../formats/files.js';
+import { diskError } from '../../formats/files.js';
 import type { Engine, Tensor } from '../../runtime/engine/engine.js';
 import type { Batch } from './batches.js';
-import { floats } from './supplies.js';
+import { SHOWN, StatesFile } from './states-file.js';
 
-/** Hidden states up to this size stay where the engine computes; larger ones lie in a file. A constant, so that runs are alike everywhere. */
-const RESIDENT_BYTES = 1 << 28;
+/**
+ * Hidden states up to this size stay where the engine computes; larger ones lie in a file. On the host that costs next to nothing, and the system
+ * keeps what it has room for; a GPU would wait for them. Constants, so that runs are alike everywhere.
+ */
+const RESIDENT_BYTES = { host: 1 << 25, gpu: 1 << 28 };
 
 /** The hidden states of all batches between two parts. */
 export interface Stream {
-  /** The caller's own until it gives the next. */
+  /** To be used until the next is read, or given. */
   read(batch: number): Promise<Tensor>;
   /** Takes what the next part reads; it is the stream's own now. */
   next(batch: number, hidden: Tensor): Promise<void>;
@@ -22,7 +24,7 @@ export interface Stream {
 export interface Storage {
   /** Where a file may lie. Default: a folder of the system. */
   readonly folder?: string;
-  /** Hidden states up to this size stay where the engine computes. Default: RESIDENT_BYTES. */
+  /** Hidden states up to this size stay where the engine computes. Default: that of the device, see RESIDENT_BYTES. */
   readonly residentBytes?: number;
 }
 
@@ -37,7 +39,8 @@ export interface StreamOptions extends Storage {
  * @throws TensorpressError DISK when the file cannot be made, read or written
  */
 export async function openStream(engine: Engine, options: StreamOptions): Promise<Stream> {
-  const { batches, width, residentBytes = RESIDENT_BYTES } = options;
+  const { host, gpu } = RESIDENT_BYTES;
+  const { batches, width, residentBytes = ['cpu', 'wasm'].includes(engine.device) ? host : gpu } = options;
   const bytes = batches.reduce((sum, { ids }) => sum + ids.length * width * 4, 0);
   return bytes <= residentBytes ? residentStream() : spilledStream(engine, options);
 }
@@ -60,9 +63,7 @@ function residentStream(): Stream {
 }
 
 async function spilledStream(engine: Engine, { batches, width, folder }: StreamOptions): Promise<Stream> {
-  const shown = 'the file of hidden states';
-  const failed = (error: unknown) =>
-    Promise.reject(error instanceof TensorpressError ? error : diskError(error, shown));
+  const failed = (error: unknown) => Promise.reject(diskError(error, SHOWN));
   const home = await mkdtemp(join(folder ?? tmpdir(), 'tensorpress-')).catch(failed);
   const unnamed = process.platform !== 'win32';
   let opened: FileHandle | undefined;
@@ -76,35 +77,12 @@ async function spilledStream(engine: Engine, { batches, width, folder }: StreamO
     return failed(error);
   }
   const file = opened;
-  const places: number[] = [];
-  let end = 0;
-  for (const { ids } of batches) {
-    places.push(end);
-    end += floats(engine, 0).BYTES_PER_ELEMENT * ids.length * width;
-  }
-  const lent = new Map<number, Tensor>();
+  const states = new StatesFile(engine, { batches, width });
   return {
-    async read(batch) {
-      const { ids } = batches[batch]!;
-      const data = floats(engine, ids.length * width);
-      const bytesRead = await readFully(file, new Uint8Array(data.buffer), places[batch]!).catch((error: unknown) => {
-        throw readError(error, shown);
-      });
-      if (bytesRead !== data.byteLength) throw readError(new Error('it has become shorter'), shown);
-      const tensor = engine.tensor(data, [ids.length, width]);
-      lent.set(batch, tensor);
-      return tensor;
-    },
-    async next(batch, hidden) {
-      const data = await hidden.read();
-      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-      await writeFully(file, bytes, places[batch]!, shown).catch(failed);
-      hidden.dispose();
-      lent.get(batch)?.dispose();
-      lent.delete(batch);
-    },
+    read: batch => states.read(file, batch),
+    next: (batch, hidden) => states.write(file, batch, hidden),
     async close() {
-      lent.forEach(tensor => tensor.dispose());
+      states.close();
       await file.close();
       if (!unnamed) await rm(home, { recursive: true, force: true });
     },
