@@ -21,6 +21,9 @@ import type { Progress } from './progress.js';
 import { Announced, checkedCodes, checkedDense, checkedFigures, checkedRemark, parameterBytes } from './taken.js';
 import { tensorPieces, type Buffers } from './weights.js';
 
+/** Arrays that may be garbage before it is looked for: a part leaves little, and many parts much. */
+const GARBAGE = 1 << 18;
+
 /** What a run measured of a module that became codes. */
 export interface ModuleFigures extends QuantizationError {
   /** The observer that ran. */
@@ -77,7 +80,7 @@ export async function execute(options: ExecuteOptions): Promise<PartResult[]> {
   const { plan, outputs, finished, commit, progress, signal } = options;
   const hashes = new Map<string, string>();
   const results: PartResult[] = [];
-  const collect = options.calibration === undefined ? collectGrown() : collectEvery();
+  const collect = options.calibration === undefined ? collectGrown(GARBAGE) : collectEvery();
   for (const work of plan.parts) {
     const known = finished.get(work.part.id);
     progress.enter(work.part.id, known !== undefined);
