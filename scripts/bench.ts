@@ -55,7 +55,7 @@ if (wanted.has('memory')) results.memory = await benchMemory(bench, quick ? [2, 
 if (wanted.has('validate')) results.validate = await benchValidate(bench, quick ? 5 : 15);
 if (wanted.has('forward')) {
   const small = { ...LLAMA_135M, layers: 2 };
-  const windows = quick ? 2 : 4;
+  const windows = quick ? 2 : 16;
   results.forward = await benchForward(bench, quick ? small : LLAMA_135M, {
     windows,
     context: 512,
