@@ -4,6 +4,7 @@ import { TensorpressError } from '../errors.js';
 import { errorJson, showError } from './errors.js';
 import { DEVICES, ENGINES, type Device, type EngineName } from '../runtime/engine/engine.js';
 import { createScreen, type Screen } from './screen.js';
+import { endsTheProcess, neverEnds, UNSETTLED } from '../recipe/plugins/ended.js';
 
 interface Common {
   json?: boolean;
@@ -33,9 +34,6 @@ const UNBUILT = ['bench'];
 
 /** More threads than any machine has cores. */
 const MAX_THREADS = 1024;
-
-/** What Node.js ends with when the program waits for a promise that nothing can settle any more. */
-const UNSETTLED = 13;
 
 /** Runs the command line and gives the exit code. Commands are imported when they are called, so that the light ones start at once. */
 async function main(argv: readonly string[]): Promise<number> {
@@ -294,18 +292,6 @@ const HELP = 'tensorpress --help lists the commands';
 
 function misuse(sentence: string, hint: string = HELP): TensorpressError {
   return new TensorpressError('ARGUMENT', sentence, { hint });
-}
-
-function neverEnds(): TensorpressError {
-  return new TensorpressError('PLUGIN', 'a plugin never ends what it has begun', {
-    hint: 'it waits for something that never comes: an await of a promise that nothing settles',
-  });
-}
-
-function endsTheProcess(code: number): TensorpressError {
-  return new TensorpressError('PLUGIN', `a plugin ends the process: process.exit(${code})`, {
-    hint: 'a plugin throws an error where it cannot go on',
-  });
 }
 
 /** Of an option that may be repeated. */

@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import { TensorpressError } from '../errors.js';
+import { endsTheProcess, neverEnds } from '../recipe/plugins/ended.js';
 import type { Device, EngineName } from '../runtime/engine/engine.js';
 import type { RunEvent } from './events.js';
 import { journalPath } from './files.js';
@@ -80,11 +81,7 @@ function stageKeeper(folder: string) {
   let step: (RunEvent & { type: 'step' }) | undefined;
   const plugin = () => plugins?.find(({ modifiers }) => step !== undefined && modifiers.includes(step.modifier));
   const observing = () => plugins?.find(({ observers }) => step !== undefined && observers.length > 0);
-  const failure = (what: string, hint: string, { path }: { path?: string } = {}) =>
-    new TensorpressError('PLUGIN', what, {
-      ...(path !== undefined && { place: { file: resolve(folder, path) } }),
-      hint,
-    });
+  const placeOf = (own?: { readonly path: string }) => (own ? { file: resolve(folder, own.path) } : {});
   return {
     where: () => (plugin() === undefined ? where : `${where}, in ${step!.modifier}`),
     /** Whether a user's code may be at work. */
@@ -93,21 +90,17 @@ function stageKeeper(folder: string) {
     blame(end: ThreadEnd) {
       const own = plugin();
       if (end === 'waiting') {
-        const hint = 'it waits for something that never comes: an await of a promise that nothing settles';
-        if (own !== undefined) return failure(`${step!.modifier} never ends its edit of ${step!.part}`, hint, own);
+        if (own !== undefined) return neverEnds(`${step!.modifier} never ends its edit of ${step!.part}`, placeOf(own));
         const observer = observing();
         const who = observer === undefined ? 'a plugin of the recipe' : `observer ${observer.observers.join(', ')}`;
-        return failure(`${who} never ends what it has begun`, hint, observer);
+        return neverEnds(`${who} never ends what it has begun`, placeOf(observer));
       }
-      if (own === undefined && 'exit' in end)
-        return failure(
-          `a plugin ends the process: process.exit(${end.exit})`,
-          'a plugin throws an error where it cannot go on',
-        );
-      if (own === undefined) return undefined;
+      if (own === undefined) return 'exit' in end ? endsTheProcess(end.exit) : undefined;
       const how = 'thrown' in end ? end.thrown : `process.exit(${end.exit})`;
-      const hint = 'this is an error of the plugin: nothing awaits what has failed, or it ends the process';
-      return failure(`${step!.modifier} fails in ${step!.part}: ${how}`, hint, own);
+      return new TensorpressError('PLUGIN', `${step!.modifier} fails in ${step!.part}: ${how}`, {
+        place: placeOf(own),
+        hint: 'this is an error of the plugin: nothing awaits what has failed, or it ends the process',
+      });
     },
     see(event: RunEvent) {
       if (event.type === 'step') step = event;

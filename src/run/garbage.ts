@@ -22,8 +22,9 @@ export function collectGrown(bytes = 1 << 25): () => void {
   const arrays = () => getHeapStatistics().external_memory;
   let kept = arrays();
   return () => {
-    kept = Math.min(kept, arrays());
-    if (arrays() < kept + bytes) return;
+    const now = arrays();
+    kept = Math.min(kept, now); // V8 has looked itself
+    if (now < kept + bytes) return;
     collect();
     kept = arrays();
   };

@@ -44,6 +44,7 @@ export async function unlikeTokens(
   const tokenizer = sharedTokenizer(base.folder, vocabulary);
   if (options.tokenizer !== undefined || extname(options.data) === '.json' || !(await tokenizer.exists()))
     return undefined;
+  // one that cannot be used is another one, too
   const own = await windowsOf(options, tokenizer, vocabulary).catch(() => undefined);
   return own?.sha256 === windows.sha256
     ? undefined

@@ -1,5 +1,6 @@
 import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { TensorpressError, type ErrorCode, type ErrorOptions } from '../errors.js';
+import { UNSETTLED } from '../recipe/plugins/ended.js';
 import { errnoOf } from '../formats/files.js';
 import { Stopped, Stopping } from './stopping.js';
 
@@ -31,9 +32,6 @@ export type ThreadEnd = { readonly thrown: string } | { readonly exit: number } 
 
 /** How long a user's code is waited for once the work is stopped, in milliseconds. */
 const PATIENCE = 3000;
-
-/** What Node.js ends a thread with that waits for a promise which nothing can settle any more. */
-const UNSETTLED = 13;
 
 /** What the thread is given. */
 export interface ThreadData<Task> {

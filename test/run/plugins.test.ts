@@ -3,7 +3,9 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import type { TensorpressError } from '../../src/errors.js';
 import { apply } from '../../src/run/apply.js';
+import type { RunEvent } from '../../src/run/events.js';
 import { plan } from '../../src/run/prepare.js';
 import { runSession } from '../../src/run/session.js';
 import { failure } from '../support/failure.js';
@@ -14,19 +16,36 @@ import { tinyLlama, writeModel } from '../support/tiny-model.js';
 
 const ROWS = JSON.stringify({ input_ids: [0, 1, 2].map(i => Array.from({ length: 16 }, (_, t) => (7 * t + i) % 80)) });
 
+const ROUND =
+  'QuantizationModifier: {config_groups: {all: {targets: [Linear], weights: {num_bits: 8, strategy: channel}}}, ignore: [lm_head]}';
+
 /** A recipe beside its files. */
 function recipe(
   files: Readonly<Record<string, string>>,
-  { first = 'BadModifier: {}', plugins = './bad.ts' } = {},
+  { modifiers = ['BadModifier: {}', ROUND], plugins = './bad.ts' } = {},
 ): string {
   const text = `version: 1
 modifiers:
-  - ${first}
-  - QuantizationModifier: {config_groups: {all: {targets: [Linear], weights: {num_bits: 8, strategy: channel}}}, ignore: [lm_head]}
-calibration: {dataset: ./rows.json}
+${modifiers.map(modifier => `  - ${modifier}\n`).join('')}calibration: {dataset: ./rows.json}
 plugins: [${plugins}]
 `;
   return writeFiles({ 'recipe.yaml': text, 'rows.json': ROWS, ...files })[0]!;
+}
+
+/** What a run ends with that is stopped soon after the first event that `when` means. */
+function stopped(path: string, model: string, when: (event: RunEvent) => boolean): Promise<TensorpressError> {
+  const abort = new AbortController();
+  let waiting = false;
+  return failure(
+    apply({
+      ...{ recipe: path, model, out: join(tempFolder(), 'out'), signal: abort.signal },
+      onEvent(event) {
+        if (waiting || !when(event)) return;
+        waiting = true;
+        void setTimeout(200).then(() => abort.abort());
+      },
+    }),
+  );
 }
 
 describe('a plugin in a run', () => {
@@ -242,19 +261,9 @@ describe('a plugin in a run', () => {
       const observe = "observe: [{ site: `${first(part).name}.input`, observer: 'energy' }]";
       const planned = `(part.id.startsWith('layers.') ? { dense: [first(part).name], ${held ? observe : ''} } : {})`;
       const path = recipe({ 'bad.ts': pluginText({ plan: planned, edit: "if (part.id === 'layers.1') for (;;);" }) });
-      const abort = new AbortController();
-      const error = await failure(
-        apply({
-          recipe: path,
-          model,
-          out: join(tempFolder(), 'out'),
-          signal: abort.signal,
-          onEvent(event) {
-            if (event.type === 'step' && event.modifier === 'BadModifier' && event.part === 'layers.1')
-              void setTimeout(200).then(() => abort.abort());
-          },
-        }),
-      );
+      const error = await stopped(path, model, event => {
+        return event.type === 'step' && event.modifier === 'BadModifier' && event.part === 'layers.1';
+      });
       assert.equal(error.code, 'INTERRUPTED');
       assert.match(error.message, /^stopped in layers\.1 .*, in BadModifier; nothing is lost$/);
     });
@@ -278,7 +287,7 @@ export default defineObserver<Range, Range>({
   },
 });
 `;
-  const first = (slots: string) => `QuantizationModifier: {config_groups: {a: {targets: ['re:.*mlp.*'], ${slots}}}}`;
+  const observed = (slots: string) => `QuantizationModifier: {config_groups: {a: {targets: ['re:.*mlp.*'], ${slots}}}}`;
   const weights = 'weights: {num_bits: 8, strategy: channel, observer: half}';
   const inputs =
     'weights: {num_bits: 8, strategy: channel}, input_activations: {num_bits: 8, strategy: tensor, observer: half}';
@@ -287,8 +296,7 @@ export default defineObserver<Range, Range>({
   before(async () => (model = await writeModel(tinyLlama())));
 
   const run = (slots: string, range = HALF) => {
-    const own = recipe({ 'bad.ts': text(range) }, { first: first(slots) });
-    writeFileSync(own, readFileSync(own, 'utf8').replace(/ {2}- QuantizationModifier: \{config_groups: \{all.*\n/, ''));
+    const own = recipe({ 'bad.ts': text(range) }, { modifiers: [observed(slots)] });
     const out = join(tempFolder(), 'out');
     return runSession({ recipe: own, model, out }).then(applied => ({ ...applied, out }));
   };
@@ -306,27 +314,8 @@ export default defineObserver<Range, Range>({
 
   it('that loops for ever is ended, while an engine is open', async () => {
     const loops = text(HALF).replace('update(state, [range]) {', 'update(state, [range]) { for (;;);');
-    const path = recipe({ 'bad.ts': loops }, { first: first(inputs) });
-    writeFileSync(
-      path,
-      readFileSync(path, 'utf8').replace(/ {2}- QuantizationModifier: \{config_groups: \{all.*\n/, ''),
-    );
-    const abort = new AbortController();
-    const error = await failure(
-      apply({
-        recipe: path,
-        model,
-        out: join(tempFolder(), 'out'),
-        signal: abort.signal,
-        onEvent(event) {
-          if (event.type === 'progress' && event.part === 'layers.0')
-            setTimeout(200).then(
-              () => abort.abort(),
-              () => {},
-            );
-        },
-      }),
-    );
+    const path = recipe({ 'bad.ts': loops }, { modifiers: [observed(inputs)] });
+    const error = await stopped(path, model, event => event.type === 'progress' && event.part === 'layers.0');
     assert.equal(error.code, 'INTERRUPTED');
   });
 
